@@ -86,6 +86,7 @@ mod serde;
 mod span;
 mod stats;
 mod tail;
+mod thread_index;
 mod threads;
 mod tracer;
 

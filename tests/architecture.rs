@@ -34,6 +34,7 @@ const LEAVES: &[&str] = &[
     "lock",
     "non_exhaustive",
     "panics",
+    "thread_index",
     "threads",
 ];
 

@@ -20,6 +20,7 @@ use crate::encoding::{
 use crate::fork::ProcessOrigin;
 use crate::lock::{self, Mutex, MutexGuard};
 use crate::stats::{Dropped, Stats};
+use crate::thread_index::{assigned_index, thread_index};
 
 #[derive(Debug)]
 #[repr(align(128))]
@@ -119,14 +120,15 @@ impl ShardedBuffers {
         }
     }
 
-    /// Locks the thread's own shard, or the next one that is free. Returns `None` in a forked
+    /// Locks the calling thread's own shard, or the next one that is free. Returns `None` in a forked
     /// process whose own shard may be locked for ever.
     #[inline(always)]
-    fn lock(&self, thread_index: usize) -> Option<MutexGuard<'_, Shard>> {
-        let mask = self.shards.len() - 1;
-        match self.shards[thread_index & mask].shard.try_lock() {
+    fn lock(&self) -> Option<MutexGuard<'_, Shard>> {
+        // A thread that has no index yet uses the last shard.
+        let own = assigned_index() & (self.shards.len() - 1);
+        match self.shards[own].shard.try_lock() {
             Some(shard) => Some(shard),
-            None => self.lock_contended(thread_index & mask),
+            None => self.lock_contended(own),
         }
     }
 
@@ -135,6 +137,8 @@ impl ShardedBuffers {
         if self.origin.is_forked() {
             return None;
         }
+        // A thread that only finishes spans has its own shard once it met another thread.
+        let _ = thread_index();
         let mask = self.shards.len() - 1;
         let next = (1..=mask).find_map(|step| self.shards[(first + step) & mask].shard.try_lock());
         next.or_else(|| lock::acquire(&self.shards[first].shard, &self.origin))
@@ -173,11 +177,11 @@ impl ShardedBuffers {
         }
     }
 
-    /// Writes a finished, sampled span. `thread_index` is the number of the calling thread.
+    /// Writes a finished, sampled span.
     #[inline(always)]
-    pub(crate) fn accept(&self, thread_index: usize, span: SpanParts<'_>) -> Accepted {
+    pub(crate) fn accept(&self, span: SpanParts<'_>) -> Accepted {
         let bound = span.max_len();
-        let Some(mut shard) = self.lock(thread_index) else { return self.reject_closed() };
+        let Some(mut shard) = self.lock() else { return self.reject_closed() };
         let Shard { buffer, limit, .. } = &mut *shard;
         if buffer.end + bound < *limit
             && let Some(free) = buffer.bytes.get_mut(buffer.end..)
@@ -186,18 +190,13 @@ impl ShardedBuffers {
             buffer.spans += 1;
             return Accepted::Yes;
         }
-        self.accept_slowly(thread_index, shard, span)
+        self.accept_slowly(shard, span)
     }
 
     /// Writes a span that may not fit into the buffer.
     #[cold]
     #[inline(never)]
-    fn accept_slowly(
-        &self,
-        thread_index: usize,
-        mut shard: MutexGuard<'_, Shard>,
-        span: SpanParts<'_>,
-    ) -> Accepted {
+    fn accept_slowly(&self, mut shard: MutexGuard<'_, Shard>, span: SpanParts<'_>) -> Accepted {
         if shard.closed || self.origin.is_forked() {
             return self.reject_closed();
         }
@@ -211,7 +210,7 @@ impl ShardedBuffers {
         let (room, len) = (self.room(), span.encoded_len());
         if len > room {
             drop(shard);
-            return self.accept_large(thread_index, room, &span.as_view(&mut Default::default()));
+            return self.accept_large(room, &span.as_view(&mut Default::default()));
         }
         self.place_span(&mut shard, (room, len), |out| span.write_cold(out));
         Accepted::Yes
@@ -219,13 +218,13 @@ impl ShardedBuffers {
 
     /// Writes a finished span that was encoded before its trace was sampled.
     #[cold]
-    pub(crate) fn accept_view(&self, thread_index: usize, span: &SpanView<'_>) -> Accepted {
+    pub(crate) fn accept_view(&self, span: &SpanView<'_>) -> Accepted {
         let (room, len) = (self.room(), span.encoded_len());
         if len > room {
-            return self.accept_large(thread_index, room, span);
+            return self.accept_large(room, span);
         }
         let open = |shard: &MutexGuard<'_, Shard>| !shard.closed && !self.origin.is_forked();
-        let Some(mut shard) = self.lock(thread_index).filter(open) else {
+        let Some(mut shard) = self.lock().filter(open) else {
             return self.reject_closed();
         };
         self.place_span(&mut shard, (room, len), |out| span.write(out));
@@ -324,7 +323,7 @@ impl ShardedBuffers {
     /// Handles a span that does not fit a datagram: passed whole for a destination that accepts it,
     /// trimmed to fit, or dropped.
     #[cold]
-    fn accept_large(&self, thread_index: usize, room: usize, span: &SpanView<'_>) -> Accepted {
+    fn accept_large(&self, room: usize, span: &SpanView<'_>) -> Accepted {
         // Trimmed before the lock is taken: it takes time, and other threads may need the shard.
         let keep = span.encoded_len() <= self.max_whole_span;
         let bytes = if keep {
@@ -335,7 +334,7 @@ impl ShardedBuffers {
             trim::to_fit(span, room.max(self.max_whole_span))
         };
         let open = |shard: &MutexGuard<'_, Shard>| !shard.closed && !self.origin.is_forked();
-        let Some(mut shard) = self.lock(thread_index).filter(open) else {
+        let Some(mut shard) = self.lock().filter(open) else {
             return self.reject_closed();
         };
         match bytes {

@@ -201,7 +201,7 @@ impl MemorySink {
 }
 
 impl SpanSink for MemorySink {
-    fn accept(&self, _thread_index: usize, span: SpanParts<'_>) -> Accepted {
+    fn accept(&self, span: SpanParts<'_>) -> Accepted {
         if span.is_too_large() {
             self.too_large.fetch_add(1, Ordering::Release);
             return Accepted::Yes;
@@ -210,7 +210,7 @@ impl SpanSink for MemorySink {
         self.keep(FinishedSpan::of(&span.as_view(&mut Default::default()), start_nanos))
     }
 
-    fn accept_view(&self, _thread_index: usize, span: &SpanView<'_>) -> Accepted {
+    fn accept_view(&self, span: &SpanView<'_>) -> Accepted {
         self.keep(FinishedSpan::of(span, None))
     }
 

@@ -16,12 +16,12 @@ pub(crate) struct NullSink {
 }
 
 impl SpanSink for NullSink {
-    fn accept(&self, _thread_index: usize, _span: SpanParts<'_>) -> Accepted {
+    fn accept(&self, _span: SpanParts<'_>) -> Accepted {
         self.taken.fetch_add(1, Ordering::Release);
         Accepted::Yes
     }
 
-    fn accept_view(&self, _thread_index: usize, _span: &SpanView<'_>) -> Accepted {
+    fn accept_view(&self, _span: &SpanView<'_>) -> Accepted {
         self.taken.fetch_add(1, Ordering::Release);
         Accepted::Yes
     }

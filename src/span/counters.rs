@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::record::Sampled;
 use super::shared::SpanShared;
-use super::thread_index::{EXCLUSIVE, assigned_index, thread_index};
 use crate::stats::Stats;
 use crate::tail::TailSampler;
+use crate::thread_index::{EXCLUSIVE, assigned_index, thread_index};
 
 /// A thread's reference to the shared part of a tracer, with its own counters. The reference count is
 /// not shared by all threads either: with one count for all, two threads that make spans spend more

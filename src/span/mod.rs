@@ -23,7 +23,6 @@ mod repr;
 pub(crate) mod shared;
 mod sink;
 mod tag;
-mod thread_index;
 
 pub(crate) use self::active::active_of;
 pub use self::active::{InSpan, NumberedScopes, Scope, TraceFutureExt, wrap};

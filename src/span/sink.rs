@@ -9,11 +9,11 @@ use crate::stats::Stats;
 
 /// Accepts finished spans. The reporter is behind it; a span does not know which.
 pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
-    /// Accepts a finished, sampled span. `thread_index` is the number of the calling thread.
-    fn accept(&self, thread_index: usize, span: SpanParts<'_>) -> Accepted;
+    /// Accepts a finished, sampled span.
+    fn accept(&self, span: SpanParts<'_>) -> Accepted;
 
     /// Accepts a span that was encoded before its trace was sampled.
-    fn accept_view(&self, thread_index: usize, span: &SpanView<'_>) -> Accepted;
+    fn accept_view(&self, span: &SpanView<'_>) -> Accepted;
 
     /// Adds the counts of the spans accepted so far, as one consistent reading.
     fn read(&self, stats: &mut Stats);
@@ -28,10 +28,10 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    pub(crate) fn accept_view(&self, thread_index: usize, span: &SpanView<'_>) -> Accepted {
+    pub(crate) fn accept_view(&self, span: &SpanView<'_>) -> Accepted {
         match self {
-            Self::ShardedBuffers(shards) => shards.accept_view(thread_index, span),
-            Self::Other(other) => other.accept_view(thread_index, span),
+            Self::ShardedBuffers(shards) => shards.accept_view(span),
+            Self::Other(other) => other.accept_view(span),
         }
     }
 

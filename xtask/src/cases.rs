@@ -191,7 +191,7 @@ const CASES: &[Case] = &[
         by_name(meter, &tracer)
     })
     .within(120, 120, 0)
-    .in_time(4, 50),
+    .in_time(2, 40),
     Case::new("unsampled, 3 tags set", 200, |meter| {
         let (tracer, _closer) = tracer(false)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
@@ -203,7 +203,7 @@ const CASES: &[Case] = &[
         })
     })
     .within(250, 250, 0)
-    .in_time(8, 120),
+    .in_time(5, 110),
     Case::new("unsampled, remote sampler", 200, |meter| {
         let reported = remote(r#"{"probabilisticSampling":{"samplingRate":0}}"#)?;
         let (tracer, _closer) = sampled_by(reported)?;
@@ -219,14 +219,14 @@ const CASES: &[Case] = &[
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     })
     .within(450, 450, 0)
-    .in_time(8, 180),
+    .in_time(6, 170),
     Case::new("unsampled, operations by server", 200, |meter| {
         let reported = remote(r#"{"operationSampling":{"defaultSamplingProbability":0}}"#)?;
         let (tracer, _closer) = sampled_by(reported)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     })
     .within(640, 640, 0)
-    .in_time(12, 230),
+    .in_time(10, 230),
     Case::new("root", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
@@ -235,8 +235,8 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         root_with_tags(meter, &tracer)
     })
-    .within(775, 775, 0)
-    .in_time(11, 290),
+    .within(760, 760, 0)
+    .in_time(6, 250),
     Case::new("root + 3 tags by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || {
@@ -244,34 +244,34 @@ const CASES: &[Case] = &[
             drop(span.tag("http.status_code", black_box(200)).tag("error", false).start());
         })
     })
-    .within(855, 855, 0)
-    .in_time(5, 240),
+    .within(845, 845, 0)
+    .in_time(3, 240),
     Case::new("root + 3 tags at once", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tags_at_once(&tracer.start_span("GET /orders")))
     })
-    .within(870, 870, 0)
-    .in_time(7, 240),
+    .within(855, 855, 0)
+    .in_time(4, 230),
     Case::new("root + 3 tags at once by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || {
             drop(tracer.span("GET /orders").tags(&tags_of_slice(black_box(200))).start());
         })
     })
-    .within(995, 995, 0)
-    .in_time(5, 240),
+    .within(985, 985, 0)
+    .in_time(3, 240),
     Case::new("child + 3 tags + log of 2 fields", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         child_with_log(meter, &tracer)
     })
-    .within(1_150, 1_150, 0)
-    .in_time(15, 400),
+    .within(1_125, 1_125, 0)
+    .in_time(9, 370),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
-    .within(8_200, 8_200, 0)
-    .in_time(129, 3_200),
+    .within(8_010, 8_010, 0)
+    .in_time(78, 2_800),
     Case::new("owned: root + 3 tags", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || {
@@ -279,8 +279,8 @@ const CASES: &[Case] = &[
             owned_tags(&mut span);
         })
     })
-    .within(600, 725, 0)
-    .in_time(5, 290),
+    .within(600, 720, 0)
+    .in_time(3, 240),
     Case::new("owned: child + 3 tags + log", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         let parent = tracer.start_owned_span("GET /orders");
@@ -290,14 +290,14 @@ const CASES: &[Case] = &[
             span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
         })
     })
-    .within(850, 1_105, 0)
-    .in_time(7, 400),
+    .within(850, 1_100, 0)
+    .in_time(5, 350),
     Case::new("owned: tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || owned_tree(&tracer))
     })
     .within(6_000, 7_850, 0)
-    .in_time(68, 3_200),
+    .in_time(48, 2_600),
     Case::new("unsampled, with metrics", 200, |meter| {
         let (tracer, _closer) = with_metrics(ConstSampler::new(false))?;
         by_name(meter, &tracer)

@@ -35,7 +35,6 @@ use crate::span::record::{
 use crate::span::repr::{RecordHandle, Repr};
 use crate::span::shared::SpanShared;
 use crate::span::sink::Sink;
-use crate::span::thread_index::thread_index;
 use crate::span::{FinishOptions, LogRecord, Span, inspect};
 
 /// Whether the last handle has finished its span.
@@ -143,10 +142,8 @@ fn finish_lost(record: &mut SpanRecord) {
 fn finish_last(last: &mut SpanRecord) -> LastHandle {
     let SpanRecord { stripe, ids, state, data, .. } = &mut *last;
     let Some(stripe) = stripe else { return LastHandle::Finished };
-    if !state.is_only_sent() {
-        return finish_last_unsampled(last);
-    }
-    if write_out(data.get_mut(), stripe, ids, state, End::Now) == Accepted::Closed {
+    let Some(flags) = state.flags_of_only_sent() else { return finish_last_unsampled(last) };
+    if write_sampled(data.get_mut(), stripe, ids, (state, flags), End::Now) == Accepted::Closed {
         stripe.report_closed();
     }
     LastHandle::Finished
@@ -378,31 +375,26 @@ fn end_of(state: &TraceState, shared: &SpanShared, finish_time: Option<i64>) -> 
     }
 }
 
-/// Marks the span as finished, and writes it to the sink if it is sampled, or counts it.
+/// Marks a sampled span as finished, and writes it to the sink.
 #[inline(always)]
-fn write_out(
+fn write_sampled(
     data: &mut SpanData,
     stripe: &Stripe,
     ids: &Ids,
-    state: &TraceState,
+    (state, flags): (&TraceState, u8),
     end: End,
 ) -> Accepted {
     data.finished = true;
-    let flags = state.flags();
-    if flags & SAMPLED == 0 {
-        stripe.count_not_sampled();
-        return Accepted::Yes;
-    }
     let times = data.times(stripe, state, end);
     let span = SpanParts::new(ids, flags, times, &data.draft);
     match &stripe.output.sink {
-        Sink::ShardedBuffers(shards) => shards.accept(thread_index(), span),
-        Sink::Other(other) => other.accept(thread_index(), span),
+        Sink::ShardedBuffers(shards) => shards.accept(span),
+        Sink::Other(other) => other.accept(span),
     }
 }
 
-/// Calls [`write_out`] for an end that was read or given. Not inlined, so that the last drop does
-/// not branch on which. If it was neither, the trace was not sampled when that was looked at, which holds
+/// Marks the span as finished, and writes it to the sink if it is sampled, or counts it. Not inlined, so
+/// that the last drop does not branch on how the end is known. If it was neither read nor given, the trace was not sampled when that was looked at, which holds
 /// for the span: the clock must not be read now, as the span may be locked.
 #[inline(never)]
 fn write_out_at(
@@ -412,15 +404,16 @@ fn write_out_at(
     state: &TraceState,
     end: End,
 ) -> Accepted {
-    if matches!(end, End::Now) {
+    let flags = state.flags();
+    if matches!(end, End::Now) || flags & SAMPLED == 0 {
         data.finished = true;
         stripe.count_not_sampled();
         return Accepted::Yes;
     }
-    write_out(data, stripe, ids, state, end)
+    write_sampled(data, stripe, ids, (state, flags), end)
 }
 
-/// Calls [`write_out`] for a span that may be buffered, or whose sampler may not have decided.
+/// Calls [`write_out_at`] for a span that may be buffered, or whose sampler may not have decided.
 fn write_out_slow(
     data: &mut SpanData,
     stripe: &Stripe,

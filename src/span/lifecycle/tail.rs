@@ -16,7 +16,6 @@ use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::span::counters::{SpanOrigin, Stripe};
 use crate::span::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState};
 use crate::span::shared::SpanShared;
-use crate::span::thread_index::thread_index;
 use crate::span::{Span, TagValue, observer};
 use crate::tail::{TailSampler, TraceBuffer};
 
@@ -161,7 +160,7 @@ fn flush(
     buffer.flush(key, |mut span| {
         span.flags = flags;
         // Never closed: at the close what is buffered is discarded first, and nothing comes after.
-        let _ = shared.output.sink.accept_view(thread_index(), &span);
+        let _ = shared.output.sink.accept_view(&span);
     });
     true
 }

@@ -156,10 +156,12 @@ impl TraceState {
         self.bits() & SLOW_END != 0
     }
 
-    /// Returns whether a span that ends is sent, and nothing else is done.
+    /// Returns the flags that leave the process, if a span that ends is sent, and nothing else is done.
     #[inline]
-    pub(crate) fn is_only_sent(&self) -> bool {
-        self.bits() & (u32::from(SAMPLED) | SLOW_END) == u32::from(SAMPLED)
+    pub(crate) fn flags_of_only_sent(&self) -> Option<u8> {
+        let bits = self.bits();
+        let [flags, ..] = bits.to_le_bytes();
+        (bits & (u32::from(SAMPLED) | SLOW_END) == u32::from(SAMPLED)).then_some(flags)
     }
 
     /// Returns whether a span that ends is counted as not sampled, and nothing else is done.

@@ -27,13 +27,13 @@ pub(super) const CASES: &[Case] = &[
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
     })
     .within(1_300, 1_365, 0)
-    .in_time(11, 300),
+    .in_time(6, 300),
     Case::new("unsampled, 3 tags, end observed", 200, |meter| {
         let (tracer, _closer) = observed_at_end(false)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
     })
     .within(1_300, 1_430, 0)
-    .in_time(8, 260),
+    .in_time(4, 260),
     Case::new("root finished, end observed", 200, |meter| {
         let (tracer, _closer) = observed_at_end(true)?;
         meter.run(&tracer, || {
@@ -43,19 +43,19 @@ pub(super) const CASES: &[Case] = &[
         })
     })
     .within(1_300, 1_640, 0)
-    .in_time(13, 350),
+    .in_time(7, 350),
     Case::new("root + 3 tags, rpc metrics", 200, |meter| {
         let (tracer, _closer) = rpc_metrics(true)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
     })
     .within(1_250, 1_250, 0)
-    .in_time(11, 300),
+    .in_time(6, 300),
     Case::new("unsampled, 3 tags, rpc metrics", 200, |meter| {
         let (tracer, _closer) = rpc_metrics(false)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
     })
     .within(1_300, 1_315, 0)
-    .in_time(8, 260),
+    .in_time(4, 260),
     Case::new("server + 3 tags, rpc metrics", 200, |meter| {
         let (tracer, _closer) = rpc_metrics(true)?;
         meter.run(&tracer, || serve(&tracer))

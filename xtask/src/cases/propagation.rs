@@ -101,19 +101,19 @@ pub(super) const CASES: &[Case] = &[
         .in_time(25, 18_010),
     Case::new("set 1 baggage item", 100, |meter| set_items(meter, 1))
         .within(1_950, 1_950, 3)
-        .in_time(22, 340),
+        .in_time(16, 340),
     Case::new("set 3 baggage items", 100, |meter| set_items(meter, 3))
         .within(3_300, 3_300, 4)
-        .in_time(31, 520),
+        .in_time(22, 520),
     Case::new("set 8 baggage items", 20, |meter| set_items(meter, 8))
         .within(6_800, 6_800, 6)
-        .in_time(53, 970),
+        .in_time(37, 970),
     Case::new("set 64 baggage items", 10, |meter| set_items(meter, 64))
         .within(55_000, 55_000, 9)
-        .in_time(313, 8_180),
+        .in_time(217, 8_180),
     Case::new("set 180 baggage items", 10, |meter| set_items(meter, 180))
         .within(130_000, 130_000, 11)
-        .in_time(832, 20_770),
+        .in_time(573, 20_770),
     Case::new("root + 3 tags, context read", 200, |meter| {
         let (tracer, _closer) = with_format(jaeger())?;
         meter.run(&tracer, || {

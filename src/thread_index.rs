@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// How many threads have an exclusive index at a time: those below this number.
-pub(super) const EXCLUSIVE: usize = 64;
+pub(crate) const EXCLUSIVE: usize = 64;
 
 /// The index of a thread that did not need one yet.
 const UNASSIGNED: usize = usize::MAX;
@@ -53,7 +53,7 @@ pub(crate) fn thread_index() -> usize {
 
 /// Returns the index of the calling thread, or a number that is no index if it has none yet.
 #[inline(always)]
-pub(super) fn assigned_index() -> usize {
+pub(crate) fn assigned_index() -> usize {
     INDEX.get()
 }
 
