@@ -310,7 +310,7 @@ pub enum TransportError {
         /// The status code.
         status: u16,
         /// The beginning of the response's body.
-        said: String,
+        body: String,
     },
     /// The server redirects to an address that is not followed: with a status that would not
     /// preserve method and body, to another origin, or once too often.
@@ -367,8 +367,8 @@ impl fmt::Display for TransportError {
             Self::Unresolved { address, source } => write!(f, "cannot resolve {address}: {source}"),
             Self::Refused { address } => write!(f, "nothing listens at {address}"),
             Self::TooLarge { bytes } => write!(f, "a message of {bytes} bytes does not pass"),
-            Self::Status { address, status, said } => {
-                write!(f, "{address} responded with {status} {said:?}")?;
+            Self::Status { address, status, body } => {
+                write!(f, "{address} responded with {status} {body:?}")?;
                 // The typical response of an OTLP receiver to Thrift.
                 if *status == UNSUPPORTED_MEDIA_TYPE && !address.contains(OTLP_PATH) {
                     f.write_str(

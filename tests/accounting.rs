@@ -379,8 +379,8 @@ impl Transport for RefusesLate {
     fn send(&mut self, _message: &[u8]) -> Outcome {
         let (failure, refused) = self.script.remove(0);
         self.refused = refused;
-        let (address, said) = Default::default();
-        failure.map_or(Ok(Sent::OK), |status| Err(TransportError::Status { address, status, said }))
+        let (address, body) = Default::default();
+        failure.map_or(Ok(Sent::OK), |status| Err(TransportError::Status { address, status, body }))
     }
 
     fn take_late_refusal(&mut self) -> bool {

@@ -151,14 +151,14 @@ impl Accounting<'_> {
         if sent.possible_duplicate {
             self.count_possible_duplicates(accepted);
         }
-        if rejected > 0 || sent.said.is_some() {
+        if rejected > 0 || sent.message.is_some() {
             self.account.diagnostics.error(Cause::PartialSuccess, || {
-                let (place, said) = (self.place(), sent.said.as_deref().unwrap_or_default());
+                let (place, message) = (self.place(), sent.message.as_deref().unwrap_or_default());
                 match rejected {
-                    0 => format!("a message was taken{place}, with a warning: {said:?}"),
+                    0 => format!("a message was accepted{place}, with a warning: {message:?}"),
                     _ => format!(
                         "{rejected} spans of a message were rejected{place}, counted as rejected: \
-                         {said:?}"
+                         {message:?}"
                     ),
                 }
             });

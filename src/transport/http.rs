@@ -184,7 +184,7 @@ impl HttpTransport {
         let error = TransportError::Status {
             address: self.address(),
             status: response.status,
-            said: self.receiver.reason(response, &self.secrets),
+            body: self.receiver.reason(response, &self.secrets),
         };
         let retried = self.receiver.retried_statuses();
         (FailedAttempt::by_status(response.status, response.retry_after, retried), error)

@@ -152,7 +152,7 @@ pub struct Sent {
     /// counted as [`rejected`](crate::Dropped::rejected).
     pub rejected_spans: u64,
     /// The receiver's reason, or a warning; for the log.
-    pub said: Option<Box<str>>,
+    pub message: Option<Box<str>>,
 }
 
 impl Sent {
@@ -162,7 +162,7 @@ impl Sent {
         possible_duplicate: false,
         acknowledged: false,
         rejected_spans: 0,
-        said: None,
+        message: None,
     };
 
     /// The message was accepted; the one before was refused.
@@ -180,8 +180,8 @@ impl Sent {
 
     /// Sets the number of rejected spans, 0 for a warning alone, and the reason.
     #[must_use]
-    pub fn with_rejected(mut self, spans: u64, said: impl Into<Box<str>>) -> Self {
-        (self.rejected_spans, self.said) = (spans, Some(said.into()));
+    pub fn with_rejected(mut self, spans: u64, message: impl Into<Box<str>>) -> Self {
+        (self.rejected_spans, self.message) = (spans, Some(message.into()));
         self
     }
 }

@@ -15,6 +15,8 @@ const TERMS: &[(&str, &str)] = &[
     ("aside", "slow path, with hooks"),
     ("careful", "slow path"),
     ("carefully", "slow path"),
+    ("door", "protocol, receiver"),
+    ("doors", "protocols, receivers"),
     ("forget", "discard, remove"),
     ("forgets", "discards, removes"),
     ("forgotten", "discarded, removed"),

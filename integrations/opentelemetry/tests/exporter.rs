@@ -33,7 +33,7 @@ fn exporter_with(
 }
 
 fn status_error(status: u16) -> TransportError {
-    TransportError::Status { address: "there".to_owned(), status, said: String::new() }
+    TransportError::Status { address: "there".to_owned(), status, body: String::new() }
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn spans_that_a_receiver_rejects_are_lost_by_that_cause_and_the_others_are_ackno
         let own = &tracer.destination_stats()[0];
         assert_eq!((own.sent, own.acknowledged, own.dropped.rejected), (sent, acknowledged, lost));
         assert_eq!(own.taken, own.sent + own.queued + own.dropped.total());
-        assert_eq!(logger.has("a clock of 1970"), response.said.is_some(), "{:?}", logger.all());
+        assert_eq!(logger.has("a clock of 1970"), response.message.is_some(), "{:?}", logger.all());
         let shown = report.to_string();
         assert_eq!(shown.contains("rejected"), lost > 0, "{shown}");
         assert_eq!(shown.contains("acknowledged"), acknowledged > 0, "{shown}");

@@ -127,8 +127,8 @@ fn a_custom_transport_may_refuse_lists_too() {
     let retained = taken.clone();
     let transport = By(move |message: &[u8]| {
         if contains(message, "bad op") {
-            let (address, said) = ("here".to_owned(), "no".to_owned());
-            return Err(TransportError::Status { address, status: 400, said });
+            let (address, body) = ("here".to_owned(), "no".to_owned());
+            return Err(TransportError::Status { address, status: 400, body });
         }
         retained.push(message);
         Ok(Sent::OK)
