@@ -14,7 +14,7 @@ use crate::lock::MutexGuard;
 use super::priority::set_priority;
 use super::{deferred, tail};
 use crate::clock::Clock;
-use crate::encoding::Key;
+use crate::encoding::{Key, TagBuffer};
 use crate::span::record::{FieldList, SpanData, SpanRecord, may_be_priority};
 use crate::span::shared::SpanShared;
 use crate::span::{EncodedFields, IntoTagValue, Span, TagValue, observer};
@@ -111,7 +111,7 @@ impl Span {
         let Some(mut data) = record.data.try_lock() else {
             return self.set_text_tag_cold(key, text, None);
         };
-        if !data.try_text(key, text) {
+        if !append_tag(&mut data, |tags| tags.try_tag_text(key.as_bytes(), text.as_bytes())) {
             self.set_text_tag_cold(key, text, Some(data));
         }
     }
@@ -127,7 +127,7 @@ impl Span {
         let Some(mut data) = record.data.try_lock() else {
             return self.set_bool_tag_cold(key, value, None);
         };
-        if !data.try_bool(key, value) {
+        if !append_tag(&mut data, |tags| tags.try_tag_bool(key.as_bytes(), value)) {
             self.set_bool_tag_cold(key, value, Some(data));
         }
     }
@@ -144,7 +144,7 @@ impl Span {
         let Some(mut data) = record.data.try_lock() else {
             return self.set_long_tag_cold(key, number, None);
         };
-        if !data.try_long(key, number) {
+        if !append_tag(&mut data, |tags| tags.try_tag_long(key.as_bytes(), number)) {
             self.set_long_tag_cold(key, number, Some(data));
         }
     }
@@ -366,6 +366,17 @@ pub(super) fn decide_by_tag(
         deferred::tag_set(record, shared, key, value.view(usize::MAX));
         tail::tag_set(record, shared, key, value.view(usize::MAX));
     }
+}
+
+/// Appends a tag, if the span is not finished, the tag is short, and there is room for it. Otherwise returns
+/// false.
+#[inline(always)]
+fn append_tag(data: &mut SpanData, append: impl FnOnce(&mut TagBuffer) -> bool) -> bool {
+    if data.finished || !append(&mut data.draft.tags) {
+        return false;
+    }
+    data.draft.add_tags(1);
+    true
 }
 
 impl SpanRecord {

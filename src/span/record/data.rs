@@ -245,32 +245,6 @@ impl SpanData {
 }
 
 impl SpanData {
-    #[inline(always)]
-    pub(in crate::span) fn try_text(&mut self, key: &str, text: &str) -> bool {
-        self.append_tag(|tags| tags.try_tag_text(key.as_bytes(), text.as_bytes()))
-    }
-
-    #[inline(always)]
-    pub(in crate::span) fn try_bool(&mut self, key: &str, value: bool) -> bool {
-        self.append_tag(|tags| tags.try_tag_bool(key.as_bytes(), value))
-    }
-
-    #[inline(always)]
-    pub(in crate::span) fn try_long(&mut self, key: &str, number: i64) -> bool {
-        self.append_tag(|tags| tags.try_tag_long(key.as_bytes(), number))
-    }
-
-    /// Appends a tag, if the span is not finished, the tag is short, and there is room for it. Otherwise
-    /// returns false.
-    #[inline(always)]
-    fn append_tag(&mut self, append: impl FnOnce(&mut TagBuffer) -> bool) -> bool {
-        if self.finished || !append(&mut self.draft.tags) {
-            return false;
-        }
-        self.draft.add_tags(1);
-        true
-    }
-
     /// Appends a tag of a span that has not begun or is not finished, if the tag is usual and short, there
     /// is room for it, and its key is not one that takes effect. Otherwise returns false.
     #[inline(always)]
