@@ -111,10 +111,13 @@ impl OwnedSpan {
         value.set_with(
             #[inline(always)]
             |value| {
-                let record = self.span.unshared_record();
-                if !record.is_some_and(|record| record.try_tag(key, value)) {
-                    self.set_other_tag(key.as_str(), value);
+                // By hand, as the function of `is_some_and` would be called.
+                if let Some(record) = self.span.unshared_record()
+                    && record.try_tag(key, value)
+                {
+                    return;
                 }
+                self.set_other_tag(key.as_str(), value);
             },
         );
         self

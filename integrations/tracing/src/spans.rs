@@ -13,7 +13,7 @@ use crate::fields::Fields;
 use crate::filter;
 use crate::special::{Specials, Status};
 use crate::stats::Counters;
-use crate::table::{Slot, State, Table};
+use crate::table::{Slot, SlotGuard, State, Table};
 use crate::target::{PlainTags, Replace, Replaced, TagSink, Tags};
 use crate::visit::Visitor;
 
@@ -241,11 +241,10 @@ impl Spans {
                     None
                 }
             };
-            if let Some(pending) = pending {
+            if let Some(mut pending) = pending {
                 // Without the lock: a sampler is a user callback, and may use tracing itself.
-                let (span, retained) = pending.start_retaining();
-                let span = CompactSpan::from(span);
-                self.put(id, span.clone(), retained);
+                let span = pending.start_compact();
+                self.put(id, span.clone(), pending);
                 return Some(span);
             }
             std::thread::yield_now();
@@ -255,10 +254,13 @@ impl Spans {
     }
 
     /// Notes a span as started, with what it was begun with if that may be needed again.
-    fn put(&self, id: u64, span: CompactSpan, retained: Option<PreparedSpan>) {
-        let before = self.table.get(id).map(|mut slot| {
+    #[inline]
+    fn put(&self, id: u64, span: CompactSpan, prepared: PreparedSpan) {
+        let before = self.table.get(id).and_then(|mut slot| {
             slot.state = State::Live;
-            slot.pending = retained;
+            if prepared.is_retained() {
+                slot.pending = Some(prepared);
+            }
             slot.span.replace(span)
         });
         // Its drop may call user callbacks.
@@ -352,7 +354,7 @@ impl Spans {
         if let Some(mut retained) = retained {
             // The tracer has kept nothing of it, but all of it is here.
             retained.set_parent(parent);
-            let Some((next, retained)) = retained.start_in_place_of(&span) else {
+            let Some(next) = retained.start_in_place_of(&span) else {
                 return self.counters.count(&self.counters.parents_refused);
             };
             self.put(id, next.into(), retained);
@@ -380,8 +382,31 @@ impl Spans {
     }
 
     pub(crate) fn enter(&self, id: u64) {
-        // Activated while the table is locked, which saves a handle: that calls nothing of users.
-        self.with_live(id, |span| self.scopes.enter(id, span));
+        let Some(slot) = self.table.get(id) else { return };
+        match &slot.span {
+            // Activated while the table is locked, which saves a handle: that calls nothing of users.
+            Some(span) => self.scopes.enter(id, span),
+            None => self.enter_pending(id, slot),
+        }
+    }
+
+    /// Starts a span that is entered first, with as few looks at the table as there can be.
+    #[inline(never)]
+    fn enter_pending(&self, id: u64, mut slot: SlotGuard<'_>) {
+        let pending = if slot.state == State::Pending { slot.pending.take() } else { None };
+        let Some(mut pending) = pending else {
+            drop(slot);
+            if let Some(span) = self.start_now(id) {
+                self.scopes.enter(id, &span);
+            }
+            return;
+        };
+        slot.state = State::Starting;
+        drop(slot);
+        // Without the lock: a sampler is a user callback, and may use tracing itself.
+        let span = pending.start_compact();
+        self.scopes.enter(id, &span);
+        self.put(id, span, pending);
     }
 
     pub(crate) fn exit(&self, id: u64) {

@@ -103,7 +103,7 @@ impl Span {
 
 impl PreparedSpan {
     /// Starts the span in the place of one that was started as this one before, which ends: as
-    /// [`start_retaining`](Self::start_retaining) does, but that [observers](crate::Observer) and
+    /// [`start_compact`](Self::start_compact) does, but that [observers](crate::Observer) and
     /// [callbacks](Span::on_finish) of the replaced span continue with the new one, as where a span is
     /// [restarted](Span::restart_as_child_of). Returns `None`, and starts nothing, if the replaced span was
     /// finished, which counts as misuse.
@@ -129,26 +129,26 @@ impl PreparedSpan {
     /// let caller: SpanContext = "a:b:0:1".parse()?;
     /// let mut retained = retained.expect("it is not sampled");
     /// retained.set_parent(&caller);
-    /// let (span, _) = retained.start_in_place_of(&first).expect("it is not finished");
+    /// let span = retained.start_in_place_of(&first).expect("it is not finished");
     /// span.finish();
     /// assert_eq!(reporter.spans()[0].view().tags().count(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn start_in_place_of(self, replaced: &Span) -> Option<(Span, Option<Self>)> {
+    pub fn start_in_place_of(&mut self, replaced: &Span) -> Option<Span> {
         const CALL: &str = "start_in_place_of";
         let (record, stripe) = replaced.replaceable(CALL)?;
         if !self.belongs_to(stripe) {
-            let started = self.start_retaining();
+            let next = self.start_retaining_here();
             replaced.finish();
-            return Some(started);
+            return Some(next);
         }
-        let (next, retained) = self.start_in_place();
+        let next = self.start_in_place();
         let Some(((), observers)) = end_replaced(record, stripe, CALL, |_, _| ()) else {
             next.end_unsent();
             return None;
         };
         observers.give_to(&next, stripe);
-        Some((next, retained))
+        Some(next)
     }
 }
 

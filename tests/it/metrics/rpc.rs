@@ -240,7 +240,7 @@ fn a_request_whose_span_is_restarted_is_counted_once() {
         let last = match retained {
             Some(mut retained) => {
                 retained.set_parent(&caller);
-                retained.start_in_place_of(&first).unwrap().0
+                retained.start_in_place_of(&first).unwrap()
             }
             None => first.restart_as_child_of(&caller).unwrap(),
         };

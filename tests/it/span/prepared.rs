@@ -162,16 +162,16 @@ fn a_span_is_started_in_the_place_of_one_that_is_not_finished() {
             retained.set_parent(caller(1));
             (first, retained)
         };
-        let (first, retained) = prepared();
-        let (next, nothing) = retained.start_in_place_of(&first).unwrap();
-        assert!(next.is_recording() && nothing.is_none());
+        let (first, mut retained) = prepared();
+        let next = retained.start_in_place_of(&first).unwrap();
+        assert!(next.is_recording() && !retained.is_retained());
         first.set_tag("late", 1).finish();
         drop(first);
         next.finish();
         assert_eq!(tags_of_only(&reporter).len(), 1);
         assert_eq!(started(&tracer.stats()), (2, 0, 1));
 
-        let (first, retained) = prepared();
+        let (first, mut retained) = prepared();
         first.finish();
         assert!(retained.start_in_place_of(&first).is_none());
         assert!(prepared().1.start_in_place_of(&Span::none()).is_none());
@@ -180,10 +180,42 @@ fn a_span_is_started_in_the_place_of_one_that_is_not_finished() {
 
         let (other, _closer) = builder().null_reporter().build().unwrap();
         let others = other.start_span("of another tracer");
-        let (first, retained) = prepared();
-        retained.start_in_place_of(&others).unwrap().0.finish();
+        let (first, mut retained) = prepared();
+        retained.start_in_place_of(&others).unwrap().finish();
         first.finish();
         assert_eq!((started(&tracer.stats()), started(&other.stats())), ((6, 0, 4), (1, 0, 0)));
+    }
+}
+
+#[test]
+fn a_span_started_in_place_leaves_what_can_be_started_again_and_else_nothing() {
+    for sampled in [true, false] {
+        for (reporter, tracer, _closer) in tracers(sampled) {
+            let (linked, before) = (tracer.start_span("linked").context(), tracer.stats());
+            let mut prepared = tracer.prepare_span("op");
+            prepared.set_tag("text", "a").add_follows_from(&linked);
+            assert!(prepared.is_retained());
+            let first = prepared.start_compact();
+            assert_eq!(prepared.is_retained(), !sampled);
+            if prepared.is_retained() {
+                prepared.set_tag("more", 1).set_parent(caller(1));
+                let second = prepared.start_compact();
+                assert!(!prepared.is_retained());
+                second.finish();
+            }
+            // From here on it does nothing.
+            prepared.set_tag("late", 1);
+            prepared.start_compact().finish();
+            first.finish();
+            let span = reporter.spans().pop().unwrap();
+            assert_eq!(
+                (span.tag("late"), span.view().references().count()),
+                (None, if sampled { 1 } else { 2 })
+            );
+            assert_eq!(span.tag("more").is_some(), !sampled);
+            let (stats, count) = (tracer.stats(), if sampled { 1 } else { 2 });
+            assert_eq!((stats.started - before.started, stats.open), (count, 0));
+        }
     }
 }
 

@@ -28,10 +28,10 @@ pub(crate) struct Work {
 }
 
 pub(crate) const WORK: &[Work] = &[
-    Work { name: "root + 3 fields", sampled: true, ceiling: 3_190, run: roots },
-    Work { name: "child + 3 fields", sampled: true, ceiling: 3_360, run: children },
-    Work { name: "child + 3 fields + event", sampled: true, ceiling: 4_520, run: events },
-    Work { name: "not sampled: root + 3 fields", sampled: false, ceiling: 2_920, run: roots },
+    Work { name: "root + 3 fields", sampled: true, ceiling: 3_115, run: roots },
+    Work { name: "child + 3 fields", sampled: true, ceiling: 3_270, run: children },
+    Work { name: "child + 3 fields + event", sampled: true, ceiling: 4_435, run: events },
+    Work { name: "not sampled: root + 3 fields", sampled: false, ceiling: 2_860, run: roots },
     Work {
         name: "not sampled: child + 3 fields + event",
         sampled: false,
