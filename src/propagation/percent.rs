@@ -99,14 +99,34 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Returns a header's key in lower case, which it nearly always is; otherwise it is written to `scratch`.
 pub(super) fn lower_case<'k>(key: &'k str, scratch: &'k mut String) -> &'k str {
-    // All bytes are looked at, which takes less than to stop at the first one.
-    if !key.bytes().fold(false, |any, byte| any | byte.is_ascii_uppercase()) {
+    if !has_upper_case(key) {
         return key;
     }
     scratch.clear();
     scratch.push_str(key);
     scratch.make_ascii_lowercase();
     scratch
+}
+
+/// Returns whether there is an upper-case letter of ASCII.
+#[inline]
+fn has_upper_case(key: &str) -> bool {
+    const WORD: usize = 8;
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // Of a byte below 128, the sum with 63 has the high bit from `A` on, and that with 37 beyond `Z`.
+    let upper_case = |word: &[u8; WORD]| {
+        let word = u64::from_le_bytes(*word);
+        let low = word & (0x7f * EACH);
+        (low + 63 * EACH) & !(low + 37 * EACH) & !word & (EACH << 7)
+    };
+    let key = key.as_bytes();
+    match (key.first_chunk(), key.last_chunk()) {
+        // The words may overlap.
+        (Some(begin), Some(end)) if key.len() <= 2 * WORD => {
+            upper_case(begin) | upper_case(end) != 0
+        }
+        _ => key.iter().fold(false, |any, byte| any | byte.is_ascii_uppercase()),
+    }
 }
 
 const fn is_unreserved(byte: u8) -> bool {

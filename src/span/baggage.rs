@@ -1,6 +1,7 @@
 //! Baggage: the items that are propagated with a trace.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::Arc;
 
@@ -135,48 +136,74 @@ impl Baggage {
         max_items: usize,
         max_bytes: usize,
     ) -> bool {
-        let BaggageItem { key, value, properties } = given;
-        let hash = self.hash(key);
-        let known = self.find_hashed(key, hash);
-        let before = known.and_then(|at| self.items.get(at).copied().flatten());
-        let len = self.len + usize::from(before.is_none());
-        let bytes = self.bytes - before.map_or(0, Item::len) + given.bytes();
-        if len > max_items || bytes > max_bytes {
+        let (len, bytes) = (self.len + 1, self.bytes + given.bytes());
+        let is_within = len <= max_items && bytes <= max_bytes;
+        if let Some(index) = &mut self.index {
+            // No item has the key if none has its hash.
+            let hash = index.hasher.hash_one(given.key);
+            if is_within && let Entry::Vacant(entry) = index.positions.entry(hash) {
+                entry.insert(self.items.len());
+                self.push(given, len, bytes);
+                return true;
+            }
+        }
+        if let Some(at) = self.find(given.key) {
+            return self.replace(at, given, max_bytes);
+        }
+        if is_within {
+            self.push(given, len, bytes);
+            self.index_last();
+        }
+        is_within
+    }
+
+    /// Adds an item, with which there are so many and so many bytes.
+    #[inline]
+    fn push(&mut self, given: BaggageItem<'_>, len: usize, bytes: usize) {
+        if self.items.len() == self.items.capacity() {
+            self.items.reserve(much(self.items.len()).max(1));
+        }
+        let item = self.write(given);
+        self.items.push(Some(item));
+        (self.len, self.bytes) = (len, bytes);
+    }
+
+    /// Replaces an item, unless there were then more bytes than given.
+    fn replace(&mut self, at: usize, given: BaggageItem<'_>, max_bytes: usize) -> bool {
+        let before = self.items.get(at).copied().flatten().map_or(0, Item::len);
+        let bytes = self.bytes - before + given.bytes();
+        if bytes > max_bytes {
             return false;
         }
-        let item = Some(Item {
-            mark: mark(key),
-            start: self.text.len(),
-            key_len: key.len(),
-            value_len: value.len(),
-            properties_len: properties.len(),
-        });
-        self.grow(given.bytes());
-        self.text.push_str(key);
-        self.text.push_str(value);
-        if !properties.is_empty() {
-            self.text.push_str(properties);
-        }
-        (self.len, self.bytes) = (len, bytes);
-        if let Some(slot) = known.and_then(|at| self.items.get_mut(at)) {
-            *slot = item;
-        } else {
-            self.items.push(item);
-            self.index_last(hash);
+        let item = self.write(given);
+        if let Some(slot) = self.items.get_mut(at) {
+            *slot = Some(item);
+            self.bytes = bytes;
         }
         self.compact();
         true
     }
 
-    /// Makes room for an item: four times as much as there is, so that many items take a few
-    /// allocations, or twice as much where that is no longer little.
-    fn grow(&mut self, bytes: usize) {
-        let much = |len: usize| (3 * len).min(MAX_SPARE);
-        if self.text.capacity() - self.text.len() < bytes {
-            self.text.reserve(bytes.max(much(self.text.len())));
+    /// Appends the text of an item. Memory grows to four times as much as there is, so that many items take
+    /// a few allocations, or by no more than twice where that is no longer little.
+    #[inline]
+    fn write(&mut self, given: BaggageItem<'_>) -> Item {
+        let BaggageItem { key, value, properties } = given;
+        let start = self.text.len();
+        if self.text.capacity() - start < given.bytes() {
+            self.text.reserve(given.bytes().max(much(start)));
         }
-        if self.items.len() == self.items.capacity() {
-            self.items.reserve(much(self.items.len()).max(1));
+        self.text.push_str(key);
+        self.text.push_str(value);
+        if !properties.is_empty() {
+            self.text.push_str(properties);
+        }
+        Item {
+            mark: mark(key),
+            start,
+            key_len: key.len(),
+            value_len: value.len(),
+            properties_len: properties.len(),
         }
     }
 
@@ -223,22 +250,13 @@ impl Baggage {
 
     /// Returns the position of the item with a key.
     fn find(&self, key: &str) -> Option<usize> {
-        self.find_hashed(key, self.hash(key))
-    }
-
-    /// Returns the hash of a key in the index, if there is one.
-    fn hash(&self, key: &str) -> Option<u64> {
-        self.index.as_ref().map(|index| index.hasher.hash_one(key))
-    }
-
-    fn find_hashed(&self, key: &str, hash: Option<u64>) -> Option<usize> {
         let mark = mark(key);
         let is_of = |item: &Option<Item>| {
             item.is_some_and(|item| {
                 item.mark == mark && item.key_len == key.len() && self.at(item).key == key
             })
         };
-        match self.find_in_index(hash, is_of) {
+        match self.find_in_index(key, is_of) {
             Some(found) => found,
             None => self.items.iter().position(is_of),
         }
@@ -248,11 +266,13 @@ impl Baggage {
     #[inline]
     fn find_in_index(
         &self,
-        hash: Option<u64>,
+        key: &str,
         is_of: impl Fn(&Option<Item>) -> bool,
     ) -> Option<Option<usize>> {
         let index = self.index.as_ref()?;
-        let Some(at) = index.positions.get(&hash?) else { return Some(None) };
+        let Some(at) = index.positions.get(&index.hasher.hash_one(key)) else {
+            return Some(None);
+        };
         if self.items.get(*at).is_some_and(is_of) {
             return Some(Some(*at));
         }
@@ -261,9 +281,10 @@ impl Baggage {
     }
 
     /// Adds the last item to the index, which is made when there are many.
-    fn index_last(&mut self, hash: Option<u64>) {
-        if let (Some(index), Some(hash)) = (&mut self.index, hash) {
-            index.add(hash, self.items.len() - 1, &self.items);
+    fn index_last(&mut self) {
+        if let (Some(index), Some(Some(item))) = (&mut self.index, self.items.last()) {
+            let key = self.text.get(item.start..item.start + item.key_len).unwrap_or_default();
+            index.add(index.hasher.hash_one(key), self.items.len() - 1, &self.items);
         } else if self.items.len() > MAX_SCANNED {
             self.make_index();
         }
@@ -306,6 +327,11 @@ impl Baggage {
             self.make_index();
         }
     }
+}
+
+/// Returns how much is reserved for more where there is so much.
+fn much(len: usize) -> usize {
+    (3 * len).min(MAX_SPARE)
 }
 
 /// Returns a number that differs for most keys: of their ends, as many begin or end alike.
@@ -372,7 +398,7 @@ mod tests {
         keys.iter().for_each(|key| baggage.set(item(key, "v")));
         for key in keys.iter().step_by(3) {
             baggage.remove(key);
-            let found = baggage.find_in_index(baggage.hash(key), |_| false);
+            let found = baggage.find_in_index(key, |_| false);
             assert_eq!(found, Some(None), "{key}");
             assert_eq!(baggage.get(key), None);
         }
@@ -387,8 +413,8 @@ mod tests {
     fn keys_with_the_same_hash_are_distinguished() {
         let mut baggage = Baggage::default();
         (0..100).for_each(|n| baggage.set(item(&format!("key {n}"), &n.to_string())));
-        let hash = baggage.hash("key 7").unwrap();
         let mut index = baggage.index.take().unwrap();
+        let hash = index.hasher.hash_one("key 7");
         index.add(hash, 50, &baggage.items);
         assert!(index.has_collision);
         baggage.index = Some(index);
