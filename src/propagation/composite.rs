@@ -77,7 +77,7 @@ impl CompositeFormat {
 
 impl Format for CompositeFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys, Removal::Stale, context, carrier, |context, carrier| {
+        write_context(&self.keys, Removal::StaleOfMany, context, carrier, |context, carrier| {
             let write_all = |carrier: &mut dyn InjectCarrier| {
                 self.formats.iter().map(|format| format.inject(context, carrier)).sum()
             };

@@ -11,6 +11,8 @@ use crate::span::SpanContext;
 pub struct FormatKey {
     field: &'static str,
     name: KnownName,
+    /// A bit for its length, and one for its first letter in either case.
+    bits: (u64, u32),
     is_prefix: bool,
     is_written: bool,
     /// Whether the format certainly writes the key for a context, or, of a prefix, for each of its
@@ -32,9 +34,11 @@ impl FormatKey {
     /// Makes a key of one header name. `field` is the option that sets it, for errors.
     #[must_use]
     pub fn name(field: &'static str, text: impl Into<String>) -> Self {
+        let name = KnownName::new(text);
         Self {
             field,
-            name: KnownName::new(text),
+            bits: (length(name.text()), letter(name.text())),
+            name,
             is_prefix: false,
             is_written: true,
             is_written_for: |_| false,
@@ -93,6 +97,11 @@ impl FormatKey {
             }
     }
 
+    /// Returns whether writing a context replaces what headers hold under the key, which is no prefix.
+    pub(super) fn is_header_replaced(&self, context: &SpanContext) -> bool {
+        (self.is_written_for)(context)
+    }
+
     /// Returns whether both keys cover the same headers, whatever they are for.
     fn is_read_alike(&self, other: &Self) -> bool {
         self.is_prefix == other.is_prefix && other.name.is(self.text())
@@ -101,6 +110,7 @@ impl FormatKey {
 
 /// Returns whether a name in a carrier was left by another context: it belongs to a key that is written,
 /// and to none whose write replaces it.
+#[inline(always)]
 pub(super) fn is_stale(
     keys: &[FormatKey],
     name: &str,
@@ -114,6 +124,57 @@ pub(super) fn is_stale(
         is_written = true;
     }
     is_written
+}
+
+/// Excludes most names that are not stale, by their lengths and first letters: a bit for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NameFilter {
+    /// Lengths of names that may be stale, and first letters of prefixes.
+    stale: (u64, u32),
+    /// Lengths and first letters of names that are replaced.
+    replaced: (u64, u32),
+}
+
+impl NameFilter {
+    #[inline]
+    pub(super) fn new(keys: &[FormatKey], is_replaced: impl Fn(&FormatKey) -> bool) -> Self {
+        let mut filter = Self::default();
+        for key in keys.iter().filter(|key| key.is_written) {
+            let (length, letter) = key.bits;
+            if key.is_prefix {
+                filter.stale.1 |= letter;
+            } else if is_replaced(key) {
+                filter.replaced = (filter.replaced.0 | length, filter.replaced.1 | letter);
+            } else {
+                filter.stale.0 |= length;
+            }
+        }
+        filter
+    }
+
+    /// Returns whether a name may be one that is replaced.
+    #[inline]
+    pub(super) fn may_be_replaced(self, name: &str) -> bool {
+        self.replaced.0 & length(name) != 0 && self.replaced.1 & letter(name) != 0
+    }
+
+    /// Returns whether a name may be stale.
+    #[inline]
+    pub(super) fn may_be_stale(self, name: &str) -> bool {
+        self.stale.0 & length(name) != 0 || self.stale.1 & letter(name) != 0
+    }
+}
+
+/// Returns a bit for the length of a name.
+#[inline]
+fn length(name: &str) -> u64 {
+    1 << name.len().min(63)
+}
+
+/// Returns a bit for the first letter of a name, in either case.
+#[inline]
+fn letter(name: &str) -> u32 {
+    name.as_bytes().first().map_or(0, |byte| 1 << (byte & 31))
 }
 
 /// Returns whether a name begins with a prefix, in any case. No name begins with an empty prefix:

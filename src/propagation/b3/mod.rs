@@ -47,8 +47,9 @@ struct Keys {
 
 impl Keys {
     fn new(form: Form, baggage_prefix: String) -> Self {
-        let name = |name| FormatKey::name("a header of B3", name);
-        let multi = multi::PARTS.iter().map(|part| name(part.name).written_for(part.is_written));
+        let name = |name: &str| FormatKey::name("a header of B3", name);
+        let multi =
+            multi::HEADERS.iter().map(|(key, is_written)| name(key).written_for(*is_written));
         let single = [name(single::NAME).written_for(single::is_written)];
         let (mut keys, other): (Vec<_>, Vec<_>) = match form {
             Form::Multi => (multi.collect(), single.into()),
@@ -61,9 +62,9 @@ impl Keys {
         Self { keys, own }
     }
 
-    /// Returns the names of the form itself.
-    fn own(&self) -> impl Iterator<Item = &KnownName> {
-        self.keys.iter().take(self.own).map(FormatKey::known_name)
+    /// Returns the names of the form itself, as many as it has.
+    fn own<const N: usize>(&self) -> Option<[&KnownName; N]> {
+        self.keys.first_chunk().map(|keys| keys.each_ref().map(FormatKey::known_name))
     }
 
     fn baggage_prefix(&self) -> &str {

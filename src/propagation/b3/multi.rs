@@ -55,70 +55,61 @@ impl Default for B3Format {
 }
 
 /// A header: one part of a context.
-pub(super) struct Part {
-    pub(super) name: &'static str,
-    /// Returns whether it is written for a context.
-    pub(super) is_written: fn(&SpanContext) -> bool,
-    write: fn(&SpanContext, &mut IdText),
-    read: fn(&mut Reader, &'static str, &[u8]) -> Result<(), ExtractError>,
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    TraceId,
+    SpanId,
+    ParentId,
+    Decision,
+    Flags,
 }
 
-/// All headers.
-pub(super) const PARTS: [Part; 5] = [
-    Part {
-        name: "x-b3-traceid",
-        is_written: writes_ids,
-        write: |context, text| text.trace_id(context.trace_id),
-        read: |reader, name, value| {
-            reader.trace_id.add_canonical(name, value, canonical_trace_id, trace_id)
-        },
-    },
-    Part {
-        name: "x-b3-spanid",
-        is_written: writes_ids,
-        write: |context, text| text.span_id(context.span_id),
-        read: |reader, name, value| {
-            let parse = |id: &[u8]| span_id("span id", id);
-            reader.span_id.add_canonical(name, value, canonical_span_id, parse)
-        },
-    },
-    Part {
-        name: "x-b3-parentspanid",
-        is_written: |context| writes_ids(context) && context.parent_id != SpanId::NONE,
-        write: |context, text| text.span_id(context.parent_id),
-        // Proxies send an empty header where there is no value.
-        read: |reader, name, value| match value {
-            b"" => Ok(()),
-            _ => {
-                let parse = |id: &[u8]| span_id("parent id", id);
-                reader.parent_id.add_canonical(name, value, canonical_span_id, parse)
-            }
-        },
-    },
-    // Written beside the flags: a reader that knows no flags still samples.
-    Part {
-        name: "x-b3-sampled",
-        is_written: writes_decision,
-        write: |context, text| text.push([b'0' + u8::from(context.is_sampled())]),
-        read: |reader, name, value| match value {
-            b"" => Ok(()),
-            _ => {
-                let canonical = |text: &[u8]| (text.len() == 1).then(|| decision(text));
-                reader.decision.add_canonical(name, value, canonical, |text| Ok(decision(text)))
-            }
-        },
-    },
-    Part {
-        name: "x-b3-flags",
-        is_written: |context| writes_decision(context) && context.flags() & DEBUGGED == DEBUGGED,
-        write: |_, text| text.push([b'1']),
-        read: |reader, _, value| {
-            let mut values = value.split(|byte| *byte == b',');
-            reader.is_debug |= values.any(|one| one.trim_ascii() == b"1");
-            Ok(())
-        },
-    },
+/// All headers, in the order in which they are written: the name, and whether it is written for a context.
+/// The decision is written beside the flags: a reader that knows no flags still samples.
+pub(super) const HEADERS: [(&str, IsWritten); 5] = [
+    (TRACE_ID, writes_ids),
+    (SPAN_ID, writes_ids),
+    (PARENT_ID, |context| writes_ids(context) && has_parent(context)),
+    (DECISION, writes_decision),
+    (FLAGS, |context| writes_decision(context) && is_debug(context)),
 ];
+
+type IsWritten = fn(&SpanContext) -> bool;
+
+const PARTS: [Part; 5] = [Part::TraceId, Part::SpanId, Part::ParentId, Part::Decision, Part::Flags];
+
+fn has_parent(context: &SpanContext) -> bool {
+    context.parent_id != SpanId::NONE
+}
+
+fn is_debug(context: &SpanContext) -> bool {
+    context.flags() & DEBUGGED == DEBUGGED
+}
+
+const TRACE_ID: &str = "x-b3-traceid";
+const SPAN_ID: &str = "x-b3-spanid";
+const PARENT_ID: &str = "x-b3-parentspanid";
+const DECISION: &str = "x-b3-sampled";
+const FLAGS: &str = "x-b3-flags";
+
+impl Part {
+    /// Returns the part that a header has, whatever the case of its name.
+    #[inline]
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            // Nearly all names are in lower case, which is recognized for less.
+            TRACE_ID => Some(Self::TraceId),
+            SPAN_ID => Some(Self::SpanId),
+            PARENT_ID => Some(Self::ParentId),
+            DECISION => Some(Self::Decision),
+            FLAGS => Some(Self::Flags),
+            _ => {
+                let mut known = HEADERS.iter().zip(PARTS);
+                known.find(|((known, _), _)| is_same_name(name, known)).map(|(_, part)| part)
+            }
+        }
+    }
+}
 
 /// Returns whether the decision is written: there is one.
 fn writes_decision(context: &SpanContext) -> bool {
@@ -152,9 +143,13 @@ fn decision(text: &[u8]) -> u8 {
 
 impl Format for B3Format {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys.keys, Removal::Stale, context, carrier, |context, carrier| {
-            self.write(context, carrier)
-        })
+        write_context(
+            &self.keys.keys,
+            Removal::StaleOfMany,
+            context,
+            carrier,
+            |context, carrier| self.write(context, carrier),
+        )
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
@@ -172,14 +167,28 @@ impl Format for B3Format {
 
 impl B3Format {
     fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let mut is_refused = false;
-        for (part, name) in PARTS.iter().zip(self.keys.own()) {
-            if (part.is_written)(context) {
-                let mut text = IdText::new();
-                (part.write)(context, &mut text);
-                is_refused |= !carrier.set_known(name, &text);
+        let Some(names) = self.keys.own() else { return 0 };
+        let (mut text, mut parts) = (IdText::new(), names.map(|name| (name, 0)));
+        let [trace_id, span_id, parent_id, decision, flags] = &mut parts;
+        if writes_ids(context) {
+            text.trace_id(context.trace_id);
+            trace_id.1 = text.as_bytes().len();
+            text.span_id(context.span_id);
+            span_id.1 = 16;
+            if has_parent(context) {
+                text.span_id(context.parent_id);
+                parent_id.1 = 16;
             }
         }
+        if writes_decision(context) {
+            text.push([b'0' + u8::from(context.is_sampled())]);
+            decision.1 = 1;
+            if is_debug(context) {
+                text.push([b'1']);
+                flags.1 = 1;
+            }
+        }
+        let is_refused = !carrier.set_known_parts(&parts, &text);
         usize::from(is_refused) + inject_baggage(context, self.keys.baggage_prefix(), carrier)
     }
 }
@@ -197,14 +206,44 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Takes a header. Returns false if it is not one of the format's.
-    pub(super) fn take(&mut self, key: &str, value: &[u8]) -> bool {
-        let Some(part) = PARTS.iter().find(|part| is_same_name(key, part.name)) else {
-            return false;
-        };
-        if self.failure.is_none() {
-            self.failure = (part.read)(self, part.name, value).err();
+    #[inline]
+    pub(super) fn take(&mut self, name: &str, value: &[u8]) -> bool {
+        let Some(part) = Part::named(name) else { return false };
+        if self.failure.is_none()
+            && let Err(error) = self.read(part, value)
+        {
+            self.failure = Some(error);
         }
         true
+    }
+
+    #[inline]
+    fn read(&mut self, part: Part, value: &[u8]) -> Result<(), ExtractError> {
+        match part {
+            Part::TraceId => {
+                self.trace_id.add_canonical(TRACE_ID, value, canonical_trace_id, trace_id)
+            }
+            Part::SpanId => {
+                let parse = |id: &[u8]| span_id("span id", id);
+                self.span_id.add_canonical(SPAN_ID, value, canonical_span_id, parse)
+            }
+            Part::Flags => {
+                let mut values = value.split(|byte| *byte == b',');
+                self.is_debug |= values.any(|one| one.trim_ascii() == b"1");
+                Ok(())
+            }
+            // Proxies send an empty header where there is no value.
+            Part::ParentId | Part::Decision if value.is_empty() => Ok(()),
+            Part::ParentId => {
+                let parse = |id: &[u8]| span_id("parent id", id);
+                self.parent_id.add_canonical(PARENT_ID, value, canonical_span_id, parse)
+            }
+            Part::Decision => {
+                let canonical = |text: &[u8]| (text.len() == 1).then(|| decision(text));
+                let parse = |text: &[u8]| Ok(decision(text));
+                self.decision.add_canonical(DECISION, value, canonical, parse)
+            }
+        }
     }
 
     /// Returns whether no header had any content.

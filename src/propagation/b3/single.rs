@@ -56,7 +56,7 @@ impl Format for B3SingleFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
         write_context(&self.keys.keys, Removal::Stale, context, carrier, |context, carrier| {
             let is_set = !is_written(context)
-                || self.keys.own().all(|name| carrier.set_known(name, &text(context)));
+                || self.keys.own().is_some_and(|[name]| carrier.set_known(name, &text(context)));
             usize::from(!is_set) + inject_baggage(context, self.keys.baggage_prefix(), carrier)
         })
     }

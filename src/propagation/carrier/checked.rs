@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{CarrierKind, InjectCarrier, KnownName, is_field_value, is_token};
+use super::{CarrierKind, InjectCarrier, KnownName, is_field_value, is_token, set_each};
 use crate::id::IdText;
-use crate::propagation::keys::{FormatKey, is_stale};
+use crate::propagation::keys::{FormatKey, NameFilter, is_stale};
 use crate::propagation::limits::{self, repeated_in_other_case};
 use crate::span::SpanContext;
 
@@ -15,6 +15,9 @@ pub(in crate::propagation) enum Removal {
     All,
     /// Those that it will not replace.
     Stale,
+    /// The same, of a format with so many keys that names in the carrier are filtered before they are
+    /// compared with all of them.
+    StaleOfMany,
 }
 
 /// Writes a context to a carrier, replaces one that the carrier may hold, and returns how many
@@ -47,23 +50,37 @@ pub(in crate::propagation) fn write_context(
                 && !repeated.contains(&key)
         })
     };
-    carrier.remove_if(&mut |name| {
-        is_stale(keys, name, |key| {
-            removal == Removal::Stale && key.is_replaced(name, &context, is_header)
-        })
-    });
-    left_out + write(&context, &mut Checked(carrier))
+    let replaces = removal != Removal::All;
+    let is_stale = |name: &str| {
+        is_stale(keys, name, |key| replaces && key.is_replaced(name, &context, is_header))
+    };
+    let mut is_replacing = false;
+    let is_replaced = |key: &FormatKey| replaces && is_header && key.is_header_replaced(&context);
+    if removal == Removal::StaleOfMany {
+        let filter = NameFilter::new(keys, is_replaced);
+        carrier.remove_if(&mut |name| {
+            is_replacing |= filter.may_be_replaced(name);
+            filter.may_be_stale(name) && is_stale(name)
+        });
+    } else {
+        carrier.remove_if(&mut |name| is_stale(name));
+    }
+    left_out + write(&context, &mut Checked { carrier, is_replacing })
 }
 
 /// A carrier that refuses what is not valid in a header.
-struct Checked<'c>(&'c mut dyn InjectCarrier);
+struct Checked<'c> {
+    carrier: &'c mut dyn InjectCarrier,
+    /// Whether the carrier probably has keys that are written.
+    is_replacing: bool,
+}
 
 impl Checked<'_> {
     /// Removes the value of an earlier context, which was to be replaced. Returns false.
     #[cold]
     fn refused(&mut self, key: &str) -> bool {
-        let is_header = self.0.kind() == CarrierKind::HttpHeaders;
-        self.0.remove_if(&mut |existing| {
+        let is_header = self.carrier.kind() == CarrierKind::HttpHeaders;
+        self.carrier.remove_if(&mut |existing| {
             existing == key || (is_header && existing.eq_ignore_ascii_case(key))
         });
         false
@@ -72,21 +89,32 @@ impl Checked<'_> {
 
 impl InjectCarrier for Checked<'_> {
     fn set(&mut self, key: &str, value: &str) -> bool {
-        let is_set = is_token(key) && is_field_value(value) && self.0.set(key, value);
+        let is_set = is_token(key) && is_field_value(value) && self.carrier.set(key, value);
         is_set || self.refused(key)
     }
 
     fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
-        self.0.remove_if(is_stale);
+        self.carrier.remove_if(is_stale);
     }
 
     fn kind(&self) -> CarrierKind {
-        self.0.kind()
+        self.carrier.kind()
     }
 
     /// The value is not checked: it consists of ids.
     fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
-        (name.is_token() && self.0.set_known(name, value)) || self.refused(name.text())
+        (name.is_token() && self.carrier.set_known(name, value)) || self.refused(name.text())
+    }
+
+    fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
+        let are_tokens = parts.iter().all(|(name, _)| name.is_token());
+        let are_set = are_tokens
+            && match self.is_replacing {
+                true => self.carrier.replace_known_parts(parts, text),
+                false => self.carrier.set_known_parts(parts, text),
+            };
+        // Any of them may be the one that was refused.
+        are_set || set_each(self, parts, text)
     }
 
     fn is_checked(&self) -> bool {

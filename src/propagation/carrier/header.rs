@@ -106,14 +106,94 @@ impl InjectCarrier for http::HeaderMap {
     }
 
     fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
-        let value = match value.as_bytes() {
-            b"0" => Some(http::HeaderValue::from_static("0")),
-            b"1" => Some(http::HeaderValue::from_static("1")),
-            text => self::value(text),
-        };
-        match (name.header(), value) {
+        match (name.header(), self::value(value.as_bytes())) {
             (Some(name), Some(value)) => self.try_insert(name, value).is_ok(),
             _ => false,
+        }
+    }
+
+    fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
+        let mut values = Parts::new(parts, text);
+        let mut parts = parts.iter().filter(|(_, length)| *length > 0);
+        parts.all(|(name, length)| set_part(self, name, values.next(*length)))
+    }
+
+    fn replace_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
+        let mut values = Parts::new(parts, text);
+        let mut rest = parts.iter().filter(|(_, length)| *length > 0);
+        let (mut next, mut last, mut is_repeated) = (rest.next(), None::<&KnownName>, false);
+        // They are mostly there in the order in which they are written: to look at each name once takes less
+        // than to look up each of them.
+        for (name, held) in self.iter_mut() {
+            let name = name.as_str();
+            // The values of one name follow each other.
+            is_repeated |= last.is_some_and(|last| last.is(name));
+            if let Some((known, length)) = next.filter(|(known, _)| known.is(name)) {
+                let Some(value) = values.next(*length) else { return false };
+                *held = value;
+                (last, next) = (Some(*known), rest.next());
+            }
+        }
+        if is_repeated {
+            for (name, _) in parts {
+                // To set a name again removes its other values.
+                let first = name.header().and_then(|name| self.get(name)).cloned();
+                let _ = first.is_some() && set_part(self, name, first);
+            }
+        }
+        let mut rest = next.into_iter().chain(rest);
+        rest.all(|(name, length)| set_part(self, name, values.next(*length)))
+    }
+}
+
+/// Sets one of several headers. A single one is set by `try_insert`, which is inlined as long as nothing else
+/// calls it.
+#[cfg(feature = "http")]
+fn set_part(
+    headers: &mut http::HeaderMap,
+    name: &KnownName,
+    value: Option<http::HeaderValue>,
+) -> bool {
+    let (Some(name), Some(value)) = (name.header(), value) else { return false };
+    match headers.try_entry(name) {
+        Ok(Entry::Occupied(mut entry)) => {
+            entry.insert(value);
+            true
+        }
+        Ok(Entry::Vacant(entry)) => entry.try_insert(value).is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// A text of ids whose parts become header values, one after the other.
+#[cfg(feature = "http")]
+struct Parts<'t> {
+    text: &'t [u8],
+    /// The text without the digits at its end, which take no share in memory.
+    ids: Bytes,
+}
+
+#[cfg(feature = "http")]
+impl<'t> Parts<'t> {
+    fn new(parts: &[(&KnownName, usize)], text: &'t IdText) -> Self {
+        let text = text.as_bytes();
+        let lengths = parts.iter().rev().map(|(_, length)| *length);
+        let digits: usize = lengths.take_while(|length| *length <= 1).sum();
+        let ids = text.get(..text.len().saturating_sub(digits)).unwrap_or_default();
+        Self { text, ids: shared(ids).unwrap_or_default() }
+    }
+
+    #[inline]
+    fn next(&mut self, length: usize) -> Option<http::HeaderValue> {
+        let (part, rest) = self.text.split_at_checked(length)?;
+        self.text = rest;
+        if length <= self.ids.len() {
+            return http::HeaderValue::from_maybe_shared(self.ids.split_to(length)).ok();
+        }
+        match part {
+            b"0" => Some(http::HeaderValue::from_static("0")),
+            b"1" => Some(http::HeaderValue::from_static("1")),
+            _ => http::HeaderValue::from_bytes(part).ok(),
         }
     }
 }
@@ -145,13 +225,20 @@ thread_local! {
 #[cfg(feature = "http")]
 #[inline]
 fn value(text: &[u8]) -> Option<http::HeaderValue> {
-    if text.len() <= MAX_SHARED {
-        let shared = VALUES.try_with(|values| Some(values.try_borrow_mut().ok()?.put(text)));
-        if let Ok(Some(bytes)) = shared {
-            return http::HeaderValue::from_maybe_shared(bytes).ok();
-        }
+    match shared(text) {
+        Some(bytes) => http::HeaderValue::from_maybe_shared(bytes).ok(),
+        None => http::HeaderValue::from_bytes(text).ok(),
     }
-    http::HeaderValue::from_bytes(text).ok()
+}
+
+/// Returns text in shared memory, unless it is long or the thread is being torn down.
+#[cfg(feature = "http")]
+#[inline(always)]
+fn shared(text: &[u8]) -> Option<Bytes> {
+    if text.len() > MAX_SHARED {
+        return None;
+    }
+    VALUES.try_with(|values| Some(values.try_borrow_mut().ok()?.put(text))).ok().flatten()
 }
 
 /// Two pieces of memory: while values of one are in use, the other is written to.

@@ -48,11 +48,39 @@ pub trait InjectCarrier {
         self.set(name.text(), value.as_str())
     }
 
+    /// Sets keys whose names were checked, to parts of a text of ids: each has that many bytes and follows
+    /// the one before; one of 0 bytes is not set. Returns false if the carrier cannot hold one of them.
+    #[doc(hidden)]
+    fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
+        set_each(self, parts, text)
+    }
+
+    /// Does the same where the carrier probably has them all.
+    #[doc(hidden)]
+    fn replace_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
+        self.set_known_parts(parts, text)
+    }
+
     /// Returns whether keys and values were checked, and stale ones removed.
     #[doc(hidden)]
     fn is_checked(&self) -> bool {
         false
     }
+}
+
+/// Sets several keys to parts of a text, one after the other.
+fn set_each<C: InjectCarrier + ?Sized>(
+    carrier: &mut C,
+    parts: &[(&KnownName, usize)],
+    text: &IdText,
+) -> bool {
+    let (mut rest, mut all) = (text.as_str(), true);
+    for (name, length) in parts.iter().filter(|(_, length)| *length > 0) {
+        let Some((value, after)) = rest.split_at_checked(*length) else { return false };
+        all &= carrier.set(name.text(), value);
+        rest = after;
+    }
+    all
 }
 
 /// A source that a context can be read from.
@@ -98,6 +126,14 @@ impl<T: InjectCarrier + ?Sized> InjectCarrier for &mut T {
 
     fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
         (**self).set_known(name, value)
+    }
+
+    fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
+        (**self).set_known_parts(parts, text)
+    }
+
+    fn replace_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
+        (**self).replace_known_parts(parts, text)
     }
 
     fn is_checked(&self) -> bool {

@@ -263,3 +263,56 @@ fn baggage_that_is_not_ascii_is_encoded_and_most_other_is_not() {
         assert_eq!(tracer.stats().baggage_limited, 0, "{name}");
     }
 }
+
+#[test]
+fn a_context_replaces_one_whose_headers_are_in_any_order_and_repeated() {
+    let earlier =
+        ["x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags"];
+    let context = |parent, flags| {
+        SpanContext::new(TraceId::new(1, 2), SpanId::new(3), SpanId::new(parent), flags)
+    };
+    for (name, tracer, _closer) in both() {
+        for context in [context(4, 1), context(0, 0), context(4, 3)] {
+            let mut expected = http::HeaderMap::new();
+            tracer.inject(&context, &mut expected);
+            expected.insert("x-request-id", "stays".parse().unwrap());
+            for first in 0..earlier.len() {
+                for repeated in 0..earlier.len() {
+                    for is_reversed in [false, true] {
+                        let mut order: Vec<_> = (0..earlier.len()).collect();
+                        order.rotate_left(first);
+                        if is_reversed {
+                            order.reverse();
+                        }
+                        let mut headers = http::HeaderMap::new();
+                        headers.insert("x-request-id", "stays".parse().unwrap());
+                        for part in order {
+                            for _ in 0..=usize::from(part == repeated) {
+                                headers.append(earlier[part], "7".parse().unwrap());
+                            }
+                        }
+                        tracer.inject(&context, &mut headers);
+                        assert_eq!(headers, expected, "{name}: {first}, {repeated}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_of_a_context_that_is_held_do_not_change_with_the_next_one() {
+    let context = |n| SpanContext::new(TraceId::new(n, n), SpanId::new(n), SpanId::new(n), 3);
+    for (name, tracer, _closer) in both() {
+        let mut headers = http::HeaderMap::new();
+        let mut held = Vec::new();
+        for n in 1..100 {
+            tracer.inject(&context(n), &mut headers);
+            held.push((n, headers.clone()));
+        }
+        for (n, headers) in held {
+            let read = tracer.extract(&headers).unwrap();
+            assert_eq!(read.to_string(), context(n).to_string(), "{name}");
+        }
+    }
+}
