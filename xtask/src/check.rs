@@ -154,6 +154,7 @@ fn steps(published: &[Package]) -> Vec<Step> {
 
     add("contracts", Program::Cargo, "xtask contracts");
     add("contracts: http", Program::Cargo, "bench -p jaeger-client-http");
+    add("contracts: reqwest", Program::Cargo, "bench -p jaeger-client-reqwest");
     add("contracts: otlp", Program::Cargo, "bench --features otlp --bench otlp");
     add("contracts: tracing", Program::Cargo, "bench -p jaeger-client-tracing");
 
