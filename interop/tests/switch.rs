@@ -144,9 +144,9 @@ fn through_open_telemetry(
 
 /// Describes the spans of a trace, those of the service by one protocol only, with their parents.
 fn places(spans: &[Value], by_otlp: bool) -> Vec<String> {
-    let of_door =
+    let by_protocol =
         spans.iter().filter(|span| span["service"] != "switch" || is_otlp(span) == by_otlp);
-    let mut places: Vec<_> = of_door
+    let mut places: Vec<_> = by_protocol
         .map(|span| {
             let above = &span["references"][0][2];
             let above = spans.iter().find(|other| other["span"] == *above);

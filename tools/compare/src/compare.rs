@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_by_both_doors_are_pairs_and_others_are_alone() {
+    fn copies_by_both_protocols_are_pairs_and_others_are_alone() {
         use Protocol::{Otlp, Thrift};
         let found = compare(&[
             ("1", Thrift, "a", 1),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_came_again_by_the_same_door_is_no_span() {
+    fn a_copy_that_came_again_by_the_same_protocol_is_no_span() {
         use Protocol::{Otlp, Thrift};
         let found = compare(&[
             ("1", Otlp, "a", 1),

@@ -94,14 +94,14 @@ fn jaeger(trace: Value) -> impl Fn(&str) -> HttpResponse {
     }
 }
 
-fn both_doors(count: usize) -> Vec<Value> {
+fn both_protocols(count: usize) -> Vec<Value> {
     let ids = (1..=count).map(|n| format!("{n:016x}"));
     ids.flat_map(|id| ["thrift", "otlp"].map(|protocol| span(&id, protocol, &json!([])))).collect()
 }
 
 #[test]
 fn equal_copies_are_safe_and_the_report_is_there_as_json_too() {
-    let url = serve(jaeger(trace(&both_doors(20))));
+    let url = serve(jaeger(trace(&both_protocols(20))));
     let (code, text) = outcome(&["--query", &url]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("shop: safe: 20 spans") && text.contains("SAFE to stop"), "{text}");
@@ -115,7 +115,7 @@ fn equal_copies_are_safe_and_the_report_is_there_as_json_too() {
 
 #[test]
 fn a_difference_is_shown_with_an_example_and_is_not_safe_unless_ignored() {
-    let mut spans = both_doors(20);
+    let mut spans = both_protocols(20);
     spans[0]["tags"] = json!([{"key": "error", "type": "string", "value": "true"}]);
     let url = serve(jaeger(trace(&spans)));
     let (code, text) = outcome(&["--query", &url]);
@@ -128,7 +128,7 @@ fn a_difference_is_shown_with_an_example_and_is_not_safe_unless_ignored() {
 
 #[test]
 fn a_copy_that_is_on_its_way_is_waited_for_and_one_that_never_comes_is_missing() {
-    let complete = both_doors(20);
+    let complete = both_protocols(20);
     let requested = std::sync::atomic::AtomicUsize::new(0);
     // The last one's copy by OTLP follows it.
     let [incomplete, complete] = [&complete[..39], &complete].map(trace);
@@ -148,9 +148,9 @@ fn a_copy_that_is_on_its_way_is_waited_for_and_one_that_never_comes_is_missing()
 }
 
 #[test]
-fn two_servers_are_one_for_each_door_whatever_their_spans_say() {
+fn two_servers_are_one_for_each_protocol_whatever_their_spans_say() {
     let [thrift, otlp] = [0, 1].map(|first| {
-        let of_one = both_doors(20).into_iter().skip(first).step_by(2);
+        let of_one = both_protocols(20).into_iter().skip(first).step_by(2);
         serve(jaeger(trace(
             &of_one
                 .map(|mut span| {
@@ -238,7 +238,7 @@ fn nobody_who_listens_and_wrong_arguments_are_errors() {
 
 #[test]
 fn a_header_goes_with_every_request_and_is_not_shown() {
-    let url = serve(jaeger(trace(&both_doors(20))));
+    let url = serve(jaeger(trace(&both_protocols(20))));
     let (code, text) = outcome(&["--query", &url, "--header", "authorization: wrong hush"]);
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("answered 401") && !text.contains("hush"), "{text}");
