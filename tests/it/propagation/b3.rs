@@ -265,6 +265,7 @@ fn baggage_that_is_not_ascii_is_encoded_and_most_other_is_not() {
 }
 
 #[test]
+#[cfg(feature = "http")]
 fn a_context_replaces_one_whose_headers_are_in_any_order_and_repeated() {
     let earlier =
         ["x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags"];
@@ -301,6 +302,7 @@ fn a_context_replaces_one_whose_headers_are_in_any_order_and_repeated() {
 }
 
 #[test]
+#[cfg(feature = "http")]
 fn values_of_a_context_that_is_held_do_not_change_with_the_next_one() {
     let context = |n| SpanContext::new(TraceId::new(n, n), SpanId::new(n), SpanId::new(n), 3);
     for (name, tracer, _closer) in both() {
