@@ -24,7 +24,7 @@ static TAKEN: AtomicU64 = AtomicU64::new(0);
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// Without a destructor, so that there is an index while a thread is torn down.
+    /// Without a destructor of its own, so that there is an index while a thread is torn down.
     static INDEX: Cell<usize> = const { Cell::new(UNASSIGNED) };
     static RELEASE: ReleaseOnExit = const { ReleaseOnExit(Cell::new(None)) };
 }
@@ -36,7 +36,7 @@ impl Drop for ReleaseOnExit {
     fn drop(&mut self) {
         if let Some(index) = self.0.take() {
             // Destructors that run after this one may start and finish spans.
-            INDEX.set(next_shared());
+            set_index(next_shared());
             TAKEN.fetch_and(!(1 << index), Ordering::Release);
         }
     }
@@ -54,19 +54,28 @@ pub(crate) fn thread_index() -> usize {
 /// Returns the index of the calling thread, or a number that is no index if it has none yet.
 #[inline(always)]
 pub(crate) fn assigned_index() -> usize {
-    INDEX.get()
+    // Where thread-local memory is the library's, it may be gone in a thread that is torn down.
+    INDEX.try_with(Cell::get).unwrap_or(EXCLUSIVE)
+}
+
+fn set_index(index: usize) {
+    let _ = INDEX.try_with(|cell| cell.set(index));
 }
 
 #[cold]
 fn assign() -> usize {
     let index = take_exclusive().unwrap_or_else(next_shared);
-    INDEX.set(index);
+    set_index(index);
     index
 }
 
 /// Takes the lowest exclusive index that is free, if the thread can give it back.
 fn take_exclusive() -> Option<usize> {
     let taken_on = |release: &ReleaseOnExit| {
+        // The thread has forgotten its index: its memory was freed before this one's.
+        if let Some(index) = release.0.get() {
+            return Some(index);
+        }
         let with_lowest_free = |taken: u64| taken.checked_add(1).map(|next| taken | next);
         // What earlier threads wrote by this index is seen from here on.
         let before = TAKEN.fetch_update(Ordering::Acquire, Ordering::Relaxed, with_lowest_free);
