@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Memory(Mutex<Vec<String>>);
+    struct Memory(parking_lot::Mutex<Vec<String>>);
 
     impl Logger for Memory {
         fn error(&self, message: &str) {
