@@ -193,7 +193,11 @@ impl Stripes {
         let index = thread_index();
         match self.0.owned.get(index) {
             // No other thread makes it, so that none of a forked process may be about to.
-            Some(owned) => owned.get_or_init(|| Stripe::new(shared, index)),
+            Some(owned) => {
+                // Before the cell is initialized: an allocator may start spans itself.
+                let made = Stripe::new(shared, index);
+                owned.get_or_init(|| made)
+            }
             None => &self.0.shared[index % self.0.shared.len()],
         }
     }
