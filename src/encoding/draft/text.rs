@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::TagBuffer;
 use super::key::TagKey;
+use super::{MAX_LIST_BYTES, TagBuffer};
 use crate::encoding::view::ValueView;
 use crate::encoding::writer::{STOP, Varint};
 
@@ -15,7 +15,10 @@ pub struct FieldText<'b> {
     tag: Option<usize>,
     /// Where its text begins.
     from: usize,
-    end: usize,
+    /// How many bytes it may have.
+    max_bytes: usize,
+    /// Whether text was left out: what is written after it would not follow what is there.
+    is_truncated: bool,
 }
 
 impl<'b> FieldText<'b> {
@@ -28,12 +31,15 @@ impl<'b> FieldText<'b> {
         }
         buffer.truncate(buffer.len() - 1);
         let from = buffer.len();
-        Self { buffer, tag: Some(tag), from, end: from.saturating_add(max_bytes) }
+        // So that a text without end comes to its limit.
+        let max_bytes = max_bytes.min((MAX_LIST_BYTES as usize).saturating_sub(from));
+        Self { buffer, tag: Some(tag), from, max_bytes, is_truncated: false }
     }
 
     /// Removes what was written so far.
     pub fn clear(&mut self) {
         self.buffer.truncate(self.from);
+        self.is_truncated = false;
     }
 
     /// Ends the tag.
@@ -66,14 +72,24 @@ impl<'b> FieldText<'b> {
     }
 }
 
+impl FieldText<'_> {
+    #[cold]
+    fn write_truncated(&mut self, text: &str, room: usize) -> fmt::Result {
+        if !self.is_truncated {
+            self.is_truncated = true;
+            self.buffer.extend(truncate(text, room).as_bytes());
+        }
+        Err(fmt::Error)
+    }
+}
+
 /// Text beyond the limit is left out, and an error says so: the writer is to stop.
 impl fmt::Write for FieldText<'_> {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.end.saturating_sub(self.buffer.len());
-        if text.len() > room {
-            self.buffer.extend(truncate(text, room).as_bytes());
-            return Err(fmt::Error);
+        let room = self.max_bytes.saturating_sub(self.buffer.len() - self.from);
+        if text.len() > room || self.is_truncated {
+            return self.write_truncated(text, room);
         }
         self.buffer.extend(text.as_bytes());
         Ok(())

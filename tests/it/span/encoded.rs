@@ -211,13 +211,18 @@ fn text_beyond_its_limit_is_truncated_between_characters_with_an_error() {
     fields.push_text(&TagKey::new("text"), 4, |to| {
         assert!(to.write_str("abc").is_ok());
         assert!(to.write_str("é").is_err());
-        assert!(to.write_str("d").is_ok());
-        assert!(to.write_str("e").is_err());
+        assert!(to.write_str("d").is_err(), "it does not follow what is there");
+    });
+    fields.push_text(&TagKey::new("again"), 4, |to| {
+        assert!(to.write_str("abcde").is_err());
+        to.clear();
+        assert!(to.write_str("fg").is_ok());
     });
     span.log_encoded(&fields);
     drop(span);
     let logs = finished(&memory).remove(0).logs;
-    assert_eq!(logs[0].fields, [("text".to_owned(), "abcd".into())]);
+    let expected = [("text".to_owned(), "abc".into()), ("again".to_owned(), "fg".into())];
+    assert_eq!(logs[0].fields, expected);
 }
 
 #[test]
