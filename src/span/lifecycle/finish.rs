@@ -394,8 +394,9 @@ fn write_sampled(
 }
 
 /// Marks the span as finished, and writes it to the sink if it is sampled, or counts it. Not inlined, so
-/// that the last drop does not branch on how the end is known. If it was neither read nor given, the trace was not sampled when that was looked at, which holds
-/// for the span: the clock must not be read now, as the span may be locked.
+/// that the last drop does not branch on how the end is known. If it was neither read nor given, the trace
+/// was not sampled when that was looked at, which holds for the span: the clock must not be read now, as
+/// the span may be locked.
 #[inline(never)]
 fn write_out_at(
     data: &mut SpanData,
