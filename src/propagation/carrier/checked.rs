@@ -15,8 +15,8 @@ pub(in crate::propagation) enum Removal {
     All,
     /// Those that it will not replace.
     Stale,
-    /// The same, of a format with so many keys that names in the carrier are filtered before they are
-    /// compared with all of them.
+    /// The same, of a format with so many keys that names of headers are filtered before they are compared
+    /// with all of them.
     StaleOfMany,
 }
 
@@ -55,9 +55,8 @@ pub(in crate::propagation) fn write_context(
         is_stale(keys, name, |key| replaces && key.is_replaced(name, &context, is_header))
     };
     let mut is_replacing = false;
-    let is_replaced = |key: &FormatKey| replaces && is_header && key.is_header_replaced(&context);
-    if removal == Removal::StaleOfMany {
-        let filter = NameFilter::new(keys, is_replaced);
+    if removal == Removal::StaleOfMany && is_header {
+        let filter = NameFilter::new(keys, |key| key.is_header_replaced(&context));
         carrier.remove_if(&mut |name| {
             is_replacing |= filter.may_be_replaced(name);
             filter.may_be_stale(name) && is_stale(name)

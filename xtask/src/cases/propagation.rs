@@ -19,7 +19,7 @@ type Map = HashMap<String, String>;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("headers, jaeger", 200, |meter| child::<HeaderMap>(meter, jaeger()))
-        .within(1_800, 1_830, 0)
+        .within(1_800, 1_810, 0)
         .in_time(3, 200),
     Case::new("headers, b3", 200, |meter| child::<HeaderMap>(meter, b3()))
         .within(3_000, 3_030, 0)
