@@ -1,13 +1,10 @@
 //! What is known of a callsite, determined once: the meaning of its fields, and what is the same in each of
 //! its spans or events, encoded.
 
-use std::cell::Cell;
-use std::collections::HashMap;
 use std::ptr;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use jaeger_client::{EncodedFields, TagKey};
-use parking_lot::Mutex;
 use tracing::Metadata;
 use tracing::field::Field;
 
@@ -17,6 +14,8 @@ use crate::special::Special;
 #[derive(Debug)]
 pub(crate) struct Callsite {
     address: usize,
+    /// The next one in its bucket.
+    next: Bucket,
     /// Whether some fields have a meaning for a span.
     pub(crate) is_special: bool,
     /// Whether some fields have a meaning for the start of a span.
@@ -66,28 +65,35 @@ impl Callsite {
     #[inline]
     pub(crate) fn of(metadata: &'static Metadata<'static>) -> &'static Self {
         let address = ptr::from_ref(metadata).addr();
-        let found = RECENT.try_with(|recent| {
-            recent.get(address / LINE % RECENT_CALLSITES)?.get().filter(|it| it.address == address)
-        });
-        match found {
-            Ok(Some(callsite)) => callsite,
-            _ => Self::look_up(metadata, address),
+        let bucket = KNOWN.get(address / DISTANCE % BUCKETS).unwrap_or(&OVERFLOW);
+        match bucket.get() {
+            Some(first) if first.address == address => first,
+            _ => Self::search(metadata, address, bucket),
         }
     }
 
+    /// Searches a bucket, and adds the callsite to it if it is not there.
     #[cold]
     #[inline(never)]
-    fn look_up(metadata: &'static Metadata<'static>, address: usize) -> &'static Self {
-        let mut known = KNOWN.lock();
-        let new = || &*Box::leak(Box::new(Self::new(metadata, address)));
-        let callsite = *known.entry(address).or_insert_with(new);
-        drop(known);
-        let _ = RECENT.try_with(|recent| {
-            if let Some(slot) = recent.get(address / LINE % RECENT_CALLSITES) {
-                slot.set(Some(callsite));
+    fn search(
+        metadata: &'static Metadata<'static>,
+        address: usize,
+        mut bucket: &'static Bucket,
+    ) -> &'static Self {
+        let mut new = None;
+        loop {
+            if let Some(known) = bucket.get() {
+                if known.address == address {
+                    return known;
+                }
+                bucket = &known.next;
+            } else {
+                // Allocated while no lock is held: an allocator may use tracing itself. If another thread
+                // or the allocator adds one first, the loop goes on with that one.
+                let callsite = new.take().unwrap_or_else(|| Box::new(Self::new(metadata, address)));
+                new = bucket.set(callsite).err();
             }
-        });
-        callsite
+        }
     }
 
     fn new(metadata: &'static Metadata<'static>, address: usize) -> Self {
@@ -113,6 +119,7 @@ impl Callsite {
         log_tail.push_named("target", metadata.target());
         Self {
             address,
+            next: OnceLock::new(),
             is_special: specials().next().is_some(),
             is_for_start: specials().any(|it| matches!(it, Special::Name | Special::Kind)),
             may_force: names().any(|name| name == "sampling.priority"),
@@ -130,15 +137,90 @@ impl Callsite {
     }
 }
 
-/// All callsites so far. They are static, and so is what is known of them.
-static KNOWN: LazyLock<Mutex<HashMap<usize, &'static Callsite>>> = LazyLock::new(Mutex::default);
+/// The callsites with the same remainder of their addresses, each linked to the next.
+type Bucket = OnceLock<Box<Callsite>>;
+
+/// All callsites so far, by their addresses. They are static, and so is what is known of them: nothing is removed,
+/// and threads read without a lock.
+static KNOWN: [Bucket; BUCKETS] = [const { OnceLock::new() }; BUCKETS];
+
+/// For an index out of bounds, which there is not.
+static OVERFLOW: Bucket = OnceLock::new();
+
+/// More than most programs have callsites, so that few share a bucket.
+const BUCKETS: usize = 1024;
 
 /// Callsites lie at least so many bytes apart.
-const LINE: usize = 32;
-const RECENT_CALLSITES: usize = 64;
+const DISTANCE: usize = 32;
 
-thread_local! {
-    /// The callsites that a thread has come to last, by their address.
-    static RECENT: [Cell<Option<&'static Callsite>>; RECENT_CALLSITES] =
-        const { [const { Cell::new(None) }; RECENT_CALLSITES] };
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use std::sync::Barrier;
+    use std::thread;
+
+    use tracing::field::FieldSet;
+    use tracing::metadata::Kind;
+    use tracing::subscriber::Interest;
+    use tracing::{Level, callsite};
+
+    use super::*;
+
+    struct Source;
+
+    impl callsite::Callsite for Source {
+        fn set_interest(&self, _: Interest) {}
+
+        fn metadata(&self) -> &Metadata<'_> {
+            &SPANS[0]
+        }
+    }
+
+    static SOURCE: Source = Source;
+
+    const SPAN: Metadata<'static> = {
+        let fields = FieldSet::new(&["user", "message"], callsite::Identifier(&SOURCE));
+        Metadata::new("op", "test", Level::INFO, None, None, None, fields, Kind::SPAN)
+    };
+
+    /// Next to each other, as the compiler places those of a program.
+    static SPANS: [Metadata<'static>; 250] = [SPAN; 250];
+
+    /// Returns whether a callsite is found at the first look, as [`Callsite::of`] inlines it.
+    fn is_first(metadata: &'static Metadata<'static>) -> bool {
+        let address = ptr::from_ref(metadata).addr();
+        let bucket = &KNOWN[address / DISTANCE % BUCKETS];
+        bucket.get().is_some_and(|first| first.address == address)
+    }
+
+    #[test]
+    fn callsites_in_rotation_are_found_at_the_first_look() {
+        let spans = &SPANS[..150];
+        let of_all = || spans.iter().map(|it| ptr::from_ref(Callsite::of(it))).collect::<Vec<_>>();
+        let first = of_all();
+        // A few may share a bucket with those of other tests.
+        let searched = spans.iter().filter(|it| !is_first(it)).count();
+        assert!(searched <= 7, "{searched} are searched");
+        assert_eq!(of_all(), first, "each is made once");
+    }
+
+    #[test]
+    fn threads_that_come_to_new_callsites_at_once_get_the_same_ones() {
+        let spans = &SPANS[150..];
+        let barrier = Barrier::new(8);
+        let found = thread::scope(|scope| {
+            let of_all = || {
+                barrier.wait();
+                spans.iter().map(Callsite::of).collect::<Vec<_>>()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(of_all)).collect();
+            threads.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>()
+        });
+        for (at, metadata) in spans.iter().enumerate() {
+            let first = found[0][at];
+            assert_eq!(first.address, ptr::from_ref(metadata).addr());
+            assert!(found.iter().all(|all| ptr::eq(all[at], first)), "callsite {at}");
+        }
+    }
 }

@@ -30,6 +30,12 @@ pub(crate) struct Work {
 pub(crate) const WORK: &[Work] = &[
     Work { name: "root + 3 fields", sampled: true, ceiling: 3_115, run: roots },
     Work { name: "child + 3 fields", sampled: true, ceiling: 3_270, run: children },
+    Work {
+        name: "child + 3 fields at 100 callsites",
+        sampled: true,
+        ceiling: 3_285,
+        run: callsites,
+    },
     Work { name: "child + 3 fields + event", sampled: true, ceiling: 4_435, run: events },
     Work { name: "not sampled: root + 3 fields", sampled: false, ceiling: 2_860, run: roots },
     Work {
@@ -55,6 +61,36 @@ fn children(operations: u64) {
         let span =
             info_span!("child", user = black_box(number), path = black_box("/orders"), hit = true);
         let _entered = span.enter();
+    }
+}
+
+/// As many callsites as a program of some size has, in rotation.
+fn callsites(operations: u64) {
+    macro_rules! children_each_at_its_own {
+        ($($child:tt)*) => {
+            [$(|number: u64| {
+                let _ = stringify!($child);
+                let span = info_span!(
+                    "child",
+                    user = black_box(number),
+                    path = black_box("/orders"),
+                    hit = true
+                );
+                let _entered = span.enter();
+            }),*]
+        };
+    }
+    #[rustfmt::skip]
+    const CALLSITES: [fn(u64); 100] = children_each_at_its_own!(
+         1  2  3  4  5  6  7  8  9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25
+        26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50
+        51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69 70 71 72 73 74 75
+        76 77 78 79 80 81 82 83 84 85 86 87 88 89 90 91 92 93 94 95 96 97 98 99 100
+    );
+    let root = info_span!("root");
+    let _entered = root.enter();
+    for (number, child) in (0..operations).zip(CALLSITES.iter().cycle()) {
+        child(number);
     }
 }
 
