@@ -156,6 +156,25 @@ impl Span {
         self.existing_record().is_some_and(|record| record.state.is_recording())
     }
 
+    /// Returns whether tags are of any use now, other than `sampling.priority`: the span is recorded, or
+    /// observers are notified of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("query");
+    /// if span.wants_tags() {
+    ///     span.set_tag("plan", format!("{:?}", ["scan", "sort"]));
+    /// }
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn wants_tags(&self) -> bool {
+        self.existing_record().is_some_and(|record| record.state.wants_tags())
+    }
+
     /// Converts a given time to nanoseconds since the Unix epoch, clamped to storable times.
     pub(in crate::span) fn checked_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
         self.stripe().map_or(0, |stripe| stripe.checked_nanos(call, time))

@@ -286,7 +286,7 @@ impl OwnedSpan {
     #[inline]
     #[must_use]
     pub fn wants_tags(&self) -> bool {
-        self.span.existing_record().is_some_and(|record| record.state.wants_tags())
+        self.span.wants_tags()
     }
 
     /// Finishes the span now. To drop it does the same, unless it is [shared](Self::share).
