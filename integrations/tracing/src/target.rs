@@ -20,8 +20,8 @@ pub(crate) trait TagSink {
         self.set_tag(key.as_str().into(), value);
     }
 
-    /// Returns whether tags are kept.
-    fn is_recording(&self) -> bool {
+    /// Returns whether tags are of any use: they are kept, or observers are notified of them.
+    fn wants_tags(&self) -> bool {
         true
     }
 }
@@ -37,8 +37,8 @@ impl TagSink for OwnedSpan {
         Self::set_keyed_tag(self, key, value);
     }
 
-    fn is_recording(&self) -> bool {
-        Self::is_recording(self)
+    fn wants_tags(&self) -> bool {
+        Self::wants_tags(self)
     }
 }
 
@@ -62,8 +62,8 @@ impl TagSink for Replaced<'_> {
         self.0.replace_tag(&key, value);
     }
 
-    fn is_recording(&self) -> bool {
-        self.0.is_recording()
+    fn wants_tags(&self) -> bool {
+        self.0.wants_tags()
     }
 }
 
@@ -119,7 +119,7 @@ impl<S: TagSink> Target for PlainTags<'_, S> {
     }
 
     fn wants_text(&self, _field: &Field) -> bool {
-        self.span.is_recording()
+        self.span.wants_tags()
     }
 }
 
@@ -152,7 +152,7 @@ impl<S: TagSink> Target for Tags<'_, S> {
     }
 
     fn wants_text(&self, field: &Field) -> bool {
-        self.span.is_recording() || Special::of(field.name()).is_some()
+        self.span.wants_tags() || Special::of(field.name()).is_some()
     }
 }
 

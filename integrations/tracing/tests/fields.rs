@@ -1,10 +1,13 @@
 //! Fields of spans: their types, their last values, and those that mean something.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use std::error::Error;
 use std::fmt;
+use std::sync::{Arc, Mutex};
 
-use jaeger_client::Tracer;
 use jaeger_client::sampler::ConstSampler;
+use jaeger_client::{ObservedSpan, Observer, ObserverInterest, TagValue, Tracer};
 use tracing::field::{Empty, debug, display};
 use tracing::{error, info, info_span};
 
@@ -218,6 +221,78 @@ fn a_span_that_is_not_sampled_formats_nothing() {
     assert_eq!(spans.names().len(), 0);
     assert_eq!(traced.handle.stats().field_panics, 0);
     assert_eq!(traced.tracer.stats().not_sampled, 2);
+}
+
+#[test]
+fn observers_get_formatted_values_as_they_get_others_whatever_is_sampled() {
+    for is_sampled in [true, false] {
+        let seen = Arc::new(ObservedTags::default());
+        let tracer = Tracer::builder("svc")
+            .sampler(ConstSampler::new(is_sampled))
+            .observer(Arc::clone(&seen));
+        Traced::with(tracer, |layer| layer).run(|| {
+            let fields = |span: tracing::Span| {
+                span.record("late.plain", "/late");
+                span.record("late.debug", debug(Shown(|| "/late")));
+                span.record("late.display", display("/late"));
+                span
+            };
+            macro_rules! observed {
+                ($name:literal $(, $special:ident = $value:literal)?) => {
+                    fields(info_span!(
+                        $name,
+                        plain = "/early",
+                        debug = ?Shown(|| "/early"),
+                        display = %"/early",
+                        late.plain = Empty,
+                        late.debug = Empty,
+                        late.display = Empty,
+                        $($special = $value)?
+                    ))
+                };
+            }
+            let root = observed!("root");
+            root.in_scope(|| {
+                drop(observed!("child"));
+                drop(observed!("child with a special field", error = false));
+                let entered = observed!("entered child");
+                entered.in_scope(|| {});
+                drop(fields(entered));
+            });
+        });
+        let seen = seen.0.lock().unwrap();
+        let names = ["child", "child with a special field", "entered child", "root"];
+        assert_eq!(seen.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
+        for (name, tags) in &*seen {
+            let [early, late] = ["/early", "/late"].map(|text| Some(text.to_owned()));
+            let expected = [&early, &early, &early, &late, &late, &late];
+            assert!(tags.iter().eq(expected), "{name}, sampled {is_sampled}: {tags:?}");
+        }
+    }
+}
+
+/// The names of finished spans, and their tags with some keys.
+#[derive(Debug, Default)]
+struct ObservedTags(Mutex<Vec<(String, Vec<Option<String>>)>>);
+
+impl ObservedTags {
+    const KEYS: [&str; 6] =
+        ["plain", "debug", "display", "late.plain", "late.debug", "late.display"];
+}
+
+impl Observer for ObservedTags {
+    fn interest(&self) -> ObserverInterest {
+        ObserverInterest::finished_spans(Self::KEYS)
+    }
+
+    fn on_span_finished(&self, span: &ObservedSpan<'_>) {
+        let text = |key| match span.tag(key) {
+            Some(TagValue::Str(text)) => Some(text.to_owned()),
+            _ => None,
+        };
+        let tags = Self::KEYS.map(text).to_vec();
+        self.0.lock().unwrap().push((span.operation_name().to_owned(), tags));
+    }
 }
 
 #[test]
