@@ -1,6 +1,7 @@
 //! What is known of a callsite, determined once: the meaning of its fields, and what is the same in each of
 //! its spans or events, encoded.
 
+use std::array;
 use std::ptr;
 use std::sync::OnceLock;
 
@@ -13,7 +14,8 @@ use crate::special::Special;
 /// A place in the source that makes spans or events.
 #[derive(Debug)]
 pub(crate) struct Callsite {
-    address: usize,
+    /// The address of its metadata, and in the lowest bit what it is used as.
+    id: usize,
     /// The next one in its bucket.
     next: Bucket,
     /// Whether some fields have a meaning for a span.
@@ -24,7 +26,7 @@ pub(crate) struct Callsite {
     pub(crate) may_force: bool,
     /// The fields, by their index.
     fields: Box<[FieldKey]>,
-    /// The fields of a log before those of the event.
+    /// The fields of a log before those of the event. It is empty for a span, as are the next two.
     pub(crate) log_head: EncodedFields,
     /// The level, which is behind the event's fields.
     pub(crate) level: EncodedFields,
@@ -50,6 +52,13 @@ pub(crate) enum OfLog {
     Location,
 }
 
+/// What a callsite is used as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Span,
+    Log,
+}
+
 impl OfLog {
     fn of(name: &str) -> Option<Self> {
         match name {
@@ -61,14 +70,27 @@ impl OfLog {
 }
 
 impl Callsite {
-    /// Returns the callsite of a span or an event.
+    /// Returns the callsite of a span.
     #[inline]
-    pub(crate) fn of(metadata: &'static Metadata<'static>) -> &'static Self {
+    pub(crate) fn of_span(metadata: &'static Metadata<'static>) -> &'static Self {
+        Self::of(metadata, Use::Span)
+    }
+
+    /// Returns the callsite of what is logged, whatever its metadata says that it is.
+    #[inline]
+    pub(crate) fn of_log(metadata: &'static Metadata<'static>) -> &'static Self {
+        Self::of(metadata, Use::Log)
+    }
+
+    #[inline(always)]
+    fn of(metadata: &'static Metadata<'static>, used_as: Use) -> &'static Self {
         let address = ptr::from_ref(metadata).addr();
+        // Metadata is aligned, so that the lowest bit of its address is free.
+        let id = address | used_as as usize;
         let bucket = KNOWN.get(address / DISTANCE % BUCKETS).unwrap_or(&OVERFLOW);
         match bucket.get() {
-            Some(first) if first.address == address => first,
-            _ => Self::search(metadata, address, bucket),
+            Some(first) if first.id == id => first,
+            _ => Self::search(metadata, used_as, id, bucket),
         }
     }
 
@@ -77,48 +99,50 @@ impl Callsite {
     #[inline(never)]
     fn search(
         metadata: &'static Metadata<'static>,
-        address: usize,
+        used_as: Use,
+        id: usize,
         mut bucket: &'static Bucket,
     ) -> &'static Self {
         let mut new = None;
         loop {
             if let Some(known) = bucket.get() {
-                if known.address == address {
+                if known.id == id {
                     return known;
                 }
                 bucket = &known.next;
             } else {
                 // Allocated while no lock is held: an allocator may use tracing itself. If another thread
                 // or the allocator adds one first, the loop goes on with that one.
-                let callsite = new.take().unwrap_or_else(|| Box::new(Self::new(metadata, address)));
-                new = bucket.set(callsite).err();
+                let make = || Box::new(Self::new(metadata, used_as, id));
+                new = bucket.set(new.take().unwrap_or_else(make)).err();
             }
         }
     }
 
-    fn new(metadata: &'static Metadata<'static>, address: usize) -> Self {
+    fn new(metadata: &'static Metadata<'static>, used_as: Use, id: usize) -> Self {
         let names = || metadata.fields().iter().map(|field| field.name());
         let specials = || names().filter_map(Special::of);
-        let is_log = metadata.target() == "log";
+        let is_of_log_crate = metadata.target() == "log";
         let has_event = names().any(|name| name == "event");
         let field = |name| FieldKey {
             // Jaeger shows the field `event` of a log first.
             key: TagKey::new(match name {
-                "message" if metadata.is_event() && !has_event => "event",
+                "message" if used_as == Use::Log && !has_event => "event",
                 name => name,
             }),
-            of_log: OfLog::of(name).filter(|_| is_log),
+            of_log: OfLog::of(name).filter(|_| is_of_log_crate),
         };
-        let [mut log_head, mut level] = [EncodedFields::new(), EncodedFields::new()];
-        if !has_event && !names().any(|name| name == "message") {
-            log_head.push_named("event", metadata.name());
+        let [mut log_head, mut level, mut log_tail] = array::from_fn(|_| EncodedFields::new());
+        if used_as == Use::Log {
+            if !has_event && !names().any(|name| name == "message") {
+                log_head.push_named("event", metadata.name());
+            }
+            level.push_named("level", metadata.level().as_str());
+            log_tail.extend(&level);
+            log_tail.push_named("target", metadata.target());
         }
-        level.push_named("level", metadata.level().as_str());
-        let mut log_tail = EncodedFields::new();
-        log_tail.extend(&level);
-        log_tail.push_named("target", metadata.target());
         Self {
-            address,
+            id,
             next: OnceLock::new(),
             is_special: specials().next().is_some(),
             is_for_start: specials().any(|it| matches!(it, Special::Name | Special::Kind)),
@@ -187,17 +211,18 @@ mod tests {
     /// Next to each other, as the compiler places those of a program.
     static SPANS: [Metadata<'static>; 250] = [SPAN; 250];
 
-    /// Returns whether a callsite is found at the first look, as [`Callsite::of`] inlines it.
+    /// Returns whether a callsite of spans is found at the first look, as [`Callsite::of`] inlines it.
     fn is_first(metadata: &'static Metadata<'static>) -> bool {
         let address = ptr::from_ref(metadata).addr();
         let bucket = &KNOWN[address / DISTANCE % BUCKETS];
-        bucket.get().is_some_and(|first| first.address == address)
+        bucket.get().is_some_and(|first| first.id == address)
     }
 
     #[test]
     fn callsites_in_rotation_are_found_at_the_first_look() {
         let spans = &SPANS[..150];
-        let of_all = || spans.iter().map(|it| ptr::from_ref(Callsite::of(it))).collect::<Vec<_>>();
+        let of_all =
+            || spans.iter().map(|it| ptr::from_ref(Callsite::of_span(it))).collect::<Vec<_>>();
         let first = of_all();
         // A few may share a bucket with those of other tests.
         let searched = spans.iter().filter(|it| !is_first(it)).count();
@@ -212,14 +237,14 @@ mod tests {
         let found = thread::scope(|scope| {
             let of_all = || {
                 barrier.wait();
-                spans.iter().map(Callsite::of).collect::<Vec<_>>()
+                spans.iter().map(Callsite::of_span).collect::<Vec<_>>()
             };
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(of_all)).collect();
             threads.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>()
         });
         for (at, metadata) in spans.iter().enumerate() {
             let first = found[0][at];
-            assert_eq!(first.address, ptr::from_ref(metadata).addr());
+            assert_eq!(first.id, ptr::from_ref(metadata).addr());
             assert!(found.iter().all(|all| ptr::eq(all[at], first)), "callsite {at}");
         }
     }

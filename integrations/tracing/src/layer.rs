@@ -85,7 +85,7 @@ impl JaegerLayer {
         if !span.is_recording() {
             return;
         }
-        let callsite = Callsite::of(metadata);
+        let callsite = Callsite::of_log(metadata);
         let mut fields = take_encoded();
         fields.extend(&callsite.log_head);
         let target = Log { fields: &mut fields, callsite, target: None };

@@ -91,7 +91,7 @@ impl Spans {
     /// given. It starts at once.
     pub(crate) fn begin_child(&self, id: u64, attrs: &Attributes<'_>, parent: Option<&Span>) {
         let metadata = attrs.metadata();
-        let callsite = Callsite::of(metadata);
+        let callsite = Callsite::of_span(metadata);
         if callsite.is_special {
             return self.begin_special_child(id, attrs, callsite, parent);
         }
@@ -152,7 +152,7 @@ impl Spans {
     /// sampler is not called until it is used.
     pub(crate) fn begin_root(&self, id: u64, attrs: &Attributes<'_>) {
         let metadata = attrs.metadata();
-        let callsite = Callsite::of(metadata);
+        let callsite = Callsite::of_span(metadata);
         let mut prepared = self.tracer.prepare_span(metadata.name());
         if callsite.is_special {
             return self.insert_special_root(id, attrs, prepared);

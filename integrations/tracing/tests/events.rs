@@ -1,6 +1,9 @@
 //! Events become logs of spans.
 
-use tracing::{debug, error, info, info_span, warn};
+use tracing::field::FieldSet;
+use tracing::metadata::Kind;
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Span, callsite, debug, error, info, info_span, warn};
 
 use self::support::{Traced, Value};
 
@@ -115,4 +118,42 @@ fn records_of_the_crate_log_have_the_target_they_were_written_with() {
     assert_eq!(span.log(0, "event"), Some(&"from log".into()));
     assert_eq!(span.log(0, "level"), Some(&"WARN".into()));
     assert_eq!(span.log(0, "target"), Some(&"old::module".into()));
+}
+
+/// What is dispatched as an event by code that made the metadata for a span or for neither.
+#[test]
+fn what_is_dispatched_as_an_event_is_logged_as_one_whatever_its_metadata_is_for() {
+    struct Source;
+
+    impl callsite::Callsite for Source {
+        fn set_interest(&self, _: Interest) {}
+
+        fn metadata(&self) -> &Metadata<'_> {
+            &KINDS[0]
+        }
+    }
+
+    const fn metadata(kind: Kind) -> Metadata<'static> {
+        let fields = FieldSet::new(&["message"], callsite::Identifier(&Source));
+        Metadata::new("of any kind", "app", Level::INFO, None, None, None, fields, kind)
+    }
+
+    static KINDS: [Metadata<'static>; 3] =
+        [metadata(Kind::EVENT), metadata(Kind::SPAN), metadata(Kind::HINT)];
+
+    for metadata in &KINDS {
+        let spans = Traced::default().run(|| {
+            info_span!("op").in_scope(|| {
+                let message: &dyn tracing::Value = &"accepted";
+                let values = [(&metadata.fields().field("message").unwrap(), Some(message))];
+                let values = metadata.fields().value_set(&values);
+                drop(Span::new(metadata, &values));
+                Event::dispatch(metadata, &values);
+            });
+        });
+        assert_eq!(spans.named("of any kind").text("message"), "accepted", "{metadata:?}");
+        let log = [("event", "accepted"), ("level", "INFO"), ("target", "app")];
+        let log = log.map(|(key, text)| (key.to_owned(), text.into()));
+        assert_eq!(spans.named("op").logs, [log], "{metadata:?}");
+    }
 }
