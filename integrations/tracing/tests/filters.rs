@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jaeger_client::{InMemoryReporter, Logger as _, Tracer};
 use jaeger_client_tracing::{DefaultFilter, JaegerLayer, SpanExt as _, TracingLogger, layer};
-use tracing::level_filters::LevelFilter;
 use tracing::subscriber::with_default;
 use tracing::{debug, debug_span, error, info, info_span, span::Id, warn_span};
 use tracing_subscriber::filter::{EnvFilter, Targets, filter_fn};
@@ -62,17 +61,6 @@ fn by_default_info_and_above_are_traced_but_for_the_network_and_our_own_crates()
     });
     assert_eq!(names(&reporter), ["info", "warn", "tower_http", "h2o"]);
     assert_eq!(others.0.load(Ordering::Relaxed), 12, "other layers have filters of their own");
-}
-
-#[test]
-fn what_no_layer_wants_is_disabled_at_its_callsite() {
-    let (tracer, _reporter) = memory();
-    with_default(Registry::default().with(layer(tracer)), || {
-        assert!(debug_span!("debug").is_disabled());
-        assert!(info_span!(target: "h2", "quiet").is_disabled());
-        assert!(!info_span!("info").is_disabled());
-        assert_eq!(LevelFilter::current(), LevelFilter::INFO);
-    });
 }
 
 #[test]
