@@ -374,8 +374,7 @@ impl Spans {
         }
     }
 
-    /// The span that the thread has entered last, if it is this layer's: the tracer then has an active
-    /// one.
+    /// The span of this layer that the thread has entered last: the tracer then has an active one.
     #[inline]
     pub(crate) fn entered_last(&self) -> Option<u64> {
         self.scopes.innermost()

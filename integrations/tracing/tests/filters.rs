@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jaeger_client::{InMemoryReporter, Logger as _, Tracer};
 use jaeger_client_tracing::{DefaultFilter, JaegerLayer, SpanExt as _, TracingLogger, layer};
+use tracing::level_filters::LevelFilter;
 use tracing::subscriber::with_default;
 use tracing::{debug, debug_span, error, info, info_span, span::Id, warn_span};
 use tracing_subscriber::filter::{EnvFilter, Targets, filter_fn};
@@ -143,6 +144,35 @@ fn a_filter_of_another_layer_takes_nothing_from_this_one() {
     });
     assert_eq!(names(&reporter), ["inner", "outer"]);
     assert_eq!(others.0.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_layer_that_knows_more_spans_does_not_change_the_parents_of_another() {
+    let parents = |is_beside_other: bool| {
+        let ((tracer, reporter), (other, _)) = (memory(), memory());
+        let known_less = JaegerLayer::builder(tracer).build();
+        let all = DefaultFilter::new(LevelFilter::DEBUG);
+        let known_more = is_beside_other.then(|| JaegerLayer::builder(other).filter(all).build());
+        // In the registry alone, the spans are there too.
+        let subscriber =
+            Registry::default().with(known_less).with(known_more).with(Count::default());
+        with_default(subscriber, || {
+            let parent = info_span!("named parent");
+            let _entered = info_span!("entered").entered();
+            let _off = debug_span!(parent: &parent, "off").entered();
+            drop(info_span!("child"));
+        });
+        let spans = reporter.spans();
+        let id = |name: &str| {
+            let found = spans.iter().find(|span| span.view().operation() == name);
+            found.unwrap().view().span_id
+        };
+        let child = spans.iter().find(|span| span.view().operation() == "child").unwrap();
+        let parent = child.view().parent_span_id;
+        ["named parent", "entered"].into_iter().find(|name| id(name) == parent)
+    };
+    assert_eq!(parents(false), Some("named parent"));
+    assert_eq!(parents(true), Some("named parent"));
 }
 
 #[test]

@@ -64,14 +64,14 @@ impl NumberedScopes {
         let _ended = STACK.try_with(|stack| stack.borrow_mut().remove(self.owner, number));
     }
 
-    /// Returns the number that this thread has entered last, unless it has entered one of others since.
+    /// Returns the number that this thread has entered last, of those that have not exited.
     #[inline]
     #[must_use]
     pub fn innermost(&self) -> Option<u64> {
         let innermost = STACK.try_with(|stack| {
             let stack = stack.borrow();
-            let last = stack.entries.iter().rev().find(|entry| entry.owner != 0)?;
-            (last.owner == self.owner).then_some(last.number)
+            let last = stack.entries.iter().rfind(|entry| entry.owner == self.owner)?;
+            Some(last.number)
         });
         innermost.ok().flatten()
     }

@@ -263,7 +263,7 @@ fn numbers_enter_and_exit_in_any_order_among_scopes_and_those_of_others() {
     assert_eq!((active(), one.innermost(), other.innermost()), (of(first), Some(0), None));
     // The same number of another owner is another one, and so is that of a scope.
     other.enter(0, second);
-    assert_eq!((active(), one.innermost(), other.innermost()), (of(second), None, Some(0)));
+    assert_eq!((active(), one.innermost(), other.innermost()), (of(second), Some(0), Some(0)));
     let scope = third.activate();
     assert_eq!((active(), other.innermost()), (of(third), Some(0)));
     one.enter(u64::MAX, fourth);
