@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The file is written when the tracer is closed, and only then: what is lost while it lives, because
 /// a queue is full or a server was away for too long, is not in it. Several tracers and processes may
 /// share one: they add to it. Only its owner may read it. It holds spans, and names of destinations;
-/// addresses, headers and passwords are not in it. [`replay`](crate::replay) sends it again, and so
+/// addresses, headers and passwords are not in it. `replay` sends it again, and so
 /// does the program `jaeger-client-replay`.
 ///
 /// # Cost

@@ -1,6 +1,6 @@
 //! The configuration of OTLP over HTTP.
 //!
-//! Requests are sent by [`HttpTransport`](super::HttpTransport), with the same retries, proxies and
+//! Requests are sent by `HttpTransport`, with the same retries, proxies and
 //! limits.
 
 use std::fmt;
