@@ -9,8 +9,8 @@ use std::time::Duration;
 pub struct Dropped {
     /// The queue to the reporter was full.
     pub queue_full: u64,
-    /// The span exceeds the size of a datagram, even when trimmed; or its tags, or its logs, take more than
-    /// 256 MiB, of which none are kept.
+    /// The span exceeds the size of a datagram, even when trimmed; or its tags or its logs exceed
+    /// 256 MiB, in which case they were discarded.
     pub too_large: u64,
     /// The transport failed: no agent, no route, no name.
     pub send_failed: u64,

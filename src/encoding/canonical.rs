@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn law_the_short_way_reads_what_the_general_reader_reads_whatever_the_damage() {
+    fn law_the_fast_parser_reads_what_the_general_reader_reads_whatever_the_damage() {
         let (mut tags, mut logs, mut references) = (Vec::new(), Vec::new(), Vec::new());
         for value in VALUES {
             let mut tag = Vec::new();

@@ -459,7 +459,7 @@ mod tests {
         }
 
         #[test]
-        fn law_the_short_way_reads_nothing_that_the_long_way_reads_otherwise(
+        fn law_the_fast_parser_reads_nothing_that_the_other_reads_otherwise(
             (wide, at, byte) in (any::<bool>(), 0..68_usize, any::<u8>()),
             ids: [u64; 4], flags: u8, upper: bool,
         ) {

@@ -58,17 +58,17 @@ impl CancellableTransport {
         let call = move |transport: &mut dyn Transport| {
             let _ = done.send(work(transport));
         };
-        self.calls.send(Box::new(call)).map_err(|_| gone())?;
+        self.calls.send(Box::new(call)).map_err(|_| thread_ended())?;
         if self.close_signal.deadline().is_none() {
             select! {
-                recv(result) -> result => return result.map_err(|_| gone()),
+                recv(result) -> result => return result.map_err(|_| thread_ended()),
                 recv(self.close_signal.closed()) -> _ => {}
             }
         }
         let deadline = self.close_signal.deadline().unwrap_or_else(clock::now);
         result.recv_deadline(deadline).map_err(|error| {
             if error == RecvTimeoutError::Disconnected {
-                return gone();
+                return thread_ended();
             }
             self.is_given_up = true;
             TransportError::Unconfirmed { attempts: 1, source: Box::new(closed()) }
@@ -104,6 +104,6 @@ fn closed() -> TransportError {
     TransportError::Io { source }
 }
 
-fn gone() -> TransportError {
+fn thread_ended() -> TransportError {
     TransportError::panicked("transport", "no result")
 }

@@ -13,7 +13,7 @@ use crate::encoding::{FieldText, TagBuffer, TagKey};
 ///
 /// # Cost
 ///
-/// To log them copies their bytes. Nothing is allocated while they fit the memory.
+/// Logging copies their bytes. Nothing is allocated while they fit the memory.
 ///
 /// # Source
 ///

@@ -227,9 +227,9 @@ impl PreparedSpan {
         (span, retained)
     }
 
-    /// Starts the span, as [`start_retaining`](Self::start_retaining) does. What that returns stays here:
-    /// [`is_retained`](Self::is_retained) tells whether there is any. Otherwise nothing is done to it from
-    /// here on, and it starts no other span.
+    /// Starts the span, as [`start_retaining`](Self::start_retaining) does. If the span is not recorded, this
+    /// value keeps what it was prepared with and can be started again: [`is_retained`](Self::is_retained)
+    /// tells. Otherwise later calls on it do nothing, and another start returns [`Span::none`].
     ///
     /// # Cost
     ///
@@ -239,7 +239,7 @@ impl PreparedSpan {
         self.start_retaining_here().into()
     }
 
-    /// Returns whether it can be started: it was not started before, or the span that was is not recorded.
+    /// Returns whether it can be started: it was not started before, or the span was not recorded.
     #[inline]
     #[must_use]
     pub fn is_retained(&self) -> bool {

@@ -26,7 +26,7 @@ use crate::Outcome;
 pub(crate) struct Contract {
     /// The goal.
     pub(crate) instructions: u64,
-    /// The regression limit: what was reached so far, or the goal once that is met.
+    /// The regression limit: what was reached and up to 5 %, or the goal.
     pub(crate) ceiling: u64,
     pub(crate) allocations: u64,
     /// Locked instructions.

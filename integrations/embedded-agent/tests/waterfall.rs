@@ -80,7 +80,7 @@ frontend: GET /dispatch      40ms ███████████████�
 }
 
 #[test]
-fn oddities_are_said() {
+fn suspicious_times_and_parents_are_marked() {
     let spans = [
         at(span(1, 1, 0, "root"), 0, 10),
         at(span(1, 2, 1, "early"), -5, 5),

@@ -104,7 +104,7 @@ fn unquoted(text: &str, port: u16) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_sent_on_a_way_of_redirects_is_what_go_sends() {
+async fn what_is_sent_in_a_chain_of_redirects_is_what_go_sends() {
     let cases = golden::cases_of(include_str!("golden/redirects.txt"));
     assert_eq!(cases.len(), 45);
     for (name, case) in cases {
@@ -218,7 +218,7 @@ async fn no_span_error_or_debug_of_the_client_holds_a_password() {
 }
 
 #[tokio::test]
-async fn no_tag_of_the_client_holds_a_password_on_a_way_of_redirects() {
+async fn no_tag_of_the_client_holds_a_password_in_a_chain_of_redirects() {
     let way = Way::default();
     let port = way.start().await;
     for location in [

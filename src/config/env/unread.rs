@@ -146,7 +146,7 @@ const MAX_NAMED: usize = 8;
 mod tests {
     use super::*;
 
-    fn said(set: &[(&str, &str)]) -> Vec<String> {
+    fn warnings_of(set: &[(&str, &str)]) -> Vec<String> {
         warnings(set.iter().copied(), false)
     }
 
@@ -161,12 +161,12 @@ mod tests {
             ("JAEGER_TAG", "JAEGER_TAGS"),
         ] {
             let expected = format!("{name} is set, but not read: is {likely} meant?");
-            assert_eq!(said(&[(name, "x")]), [expected]);
+            assert_eq!(warnings_of(&[(name, "x")]), [expected]);
         }
         for name in
             ["JAEGER_SENDER_FACTORY", "JAEGER_GRPC_TARGET", "JAEGER_COLLECTOR_URL", "JAEGER_PORT"]
         {
-            assert_eq!(said(&[(name, "x")]), [format!("{name} is set, but not read")]);
+            assert_eq!(warnings_of(&[(name, "x")]), [format!("{name} is set, but not read")]);
         }
     }
 
@@ -190,13 +190,13 @@ mod tests {
             ("PATH", "/bin"),
             ("HOME", "/"),
         ] {
-            assert_eq!(said(&[(name, value)]), [""; 0], "{name}");
+            assert_eq!(warnings_of(&[(name, value)]), [""; 0], "{name}");
         }
     }
 
     #[test]
     fn variables_of_open_telemetry_are_named_together_and_without_their_values() {
-        let one = said(&[("OTEL_SERVICE_NAME", "secret")]);
+        let one = warnings_of(&[("OTEL_SERVICE_NAME", "secret")]);
         let expected = "OTEL_SERVICE_NAME is set, but not read: this client reads JAEGER_*";
         assert!(one.len() == 1 && one[0].starts_with(expected), "{one:?}");
         assert_eq!(one[0].contains("names otlp"), cfg!(feature = "otlp"), "{one:?}");
@@ -204,15 +204,15 @@ mod tests {
         assert_eq!(with_otlp, ["OTEL_X is set, but not read: this client reads JAEGER_*"]);
         let names: Vec<_> = (0..10).map(|n| format!("OTEL_{n}")).collect();
         let set: Vec<_> = names.iter().map(|name| (name.as_str(), "secret")).collect();
-        let many = said(&set);
+        let many = warnings_of(&set);
         assert!(
             many[0].starts_with("OTEL_0, OTEL_1,") && many[0].contains(", 2 more are set"),
             "{many:?}"
         );
         assert!(!many[0].contains("secret") && many.len() == 1, "{many:?}");
-        let disabled = said(&[("OTEL_SDK_DISABLED", "true")]);
+        let disabled = warnings_of(&[("OTEL_SDK_DISABLED", "true")]);
         assert!(disabled[0].contains("JAEGER_DISABLED=true"), "{disabled:?}");
-        assert_eq!(said(&[]), [""; 0]);
+        assert_eq!(warnings_of(&[]), [""; 0]);
     }
 
     #[test]

@@ -170,7 +170,7 @@ mod tests {
         }
 
         #[test]
-        fn law_the_short_way_reads_nothing_that_the_long_way_reads_otherwise(
+        fn law_the_fast_parser_reads_nothing_that_the_other_reads_otherwise(
             at in 0..LENGTH, byte: u8, length in 0..=LENGTH + 2,
         ) {
             let mut text = format!("00-{IDS}-01-a").into_bytes();

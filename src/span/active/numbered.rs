@@ -1,4 +1,4 @@
-//! Active spans by numbers, for facades that are told of entries and exits.
+//! Active spans by numbers, for facades that get the number of a span with each entry and exit.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,9 +7,10 @@ use crate::span::compact::CompactSpan;
 
 /// Makes spans active, and inactive again, by numbers that the caller gives them.
 ///
-/// For instrumentation facades, which are told the number of a span that a thread enters or exits, and
-/// would have to store a [`Scope`](crate::Scope) in between. Numbers of different values of this type are
-/// different ones. On a thread that is being torn down nothing becomes active.
+/// For instrumentation facades, which get the number of a span with each entry and exit, and would have to
+/// store a [`Scope`](crate::Scope) in between. Each entry needs an exit on the same thread: until then the
+/// span stays active there, and unfinished. Two `NumberedScopes` do not share numbers. On a thread that is
+/// being torn down nothing becomes active.
 ///
 /// # Source
 ///
@@ -40,7 +41,7 @@ impl Default for NumberedScopes {
 }
 
 impl NumberedScopes {
-    /// Makes a set of numbers. None is in use.
+    /// Creates scopes; no number is entered.
     #[must_use]
     pub fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(1);

@@ -102,9 +102,9 @@ impl Span {
 }
 
 impl PreparedSpan {
-    /// Starts the span in the place of one that was started as this one before, which ends: as
-    /// [`start_compact`](Self::start_compact) does, but that [observers](crate::Observer) and
-    /// [callbacks](Span::on_finish) of the replaced span continue with the new one, as where a span is
+    /// Ends `replaced`, which was started from this value before, and starts a span in its place, as
+    /// [`start_compact`](Self::start_compact) does. [Observers](crate::Observer) and
+    /// [callbacks](Span::on_finish) continue with the new span, as where a span is
     /// [restarted](Span::restart_as_child_of). Returns `None`, and starts nothing, if the replaced span was
     /// finished, which counts as misuse.
     ///

@@ -104,7 +104,7 @@ pub trait Observer: fmt::Debug + Send + Sync {
     ///
     /// The span can no longer be changed, and may have been handed to the reporter before. It has the tags
     /// that other observers have set, and not those of a sampler. Whether it is
-    /// [sampled](ObservedSpan::is_sampled) is said before tail sampling decides by its duration. Not called
+    /// [sampled](ObservedSpan::is_sampled) is its state before tail sampling decides by its duration. Not called
     /// for spans that an observer starts, nor in a forked process.
     fn on_span_finished(&self, span: &ObservedSpan<'_>) {
         let _ = span;

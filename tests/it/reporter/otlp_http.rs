@@ -355,7 +355,7 @@ fn what_cannot_be_used_is_an_error_that_says_what_to_write() {
 }
 
 #[test]
-fn both_ways_get_the_same_spans_with_the_same_ids() {
+fn both_destinations_get_the_same_spans_with_the_same_ids() {
     let agent = Agent::start();
     let server = Server::start(|_, _| status(200));
     let (tracer, closer) = builder()

@@ -145,7 +145,7 @@ fn a_flush_behind_a_close_is_complete() {
 }
 
 #[test]
-fn a_transport_that_flushes_its_own_tracer_waits_no_longer_than_it_said() {
+fn a_transport_that_flushes_its_own_tracer_waits_no_longer_than_its_timeout() {
     soon(|| {
         let own = Arc::new(OnceLock::<Tracer>::new());
         let within = Arc::clone(&own);

@@ -89,7 +89,7 @@ fn the_log_of_what_was_dropped_has_the_time_of_the_last_of_them() {
 }
 
 #[test]
-fn logs_have_the_time_of_the_tracers_clock_whatever_way_they_go() {
+fn logs_have_the_time_of_the_tracers_clock_by_every_method() {
     for max in [0, 2] {
         let clock = Arc::new(ManualClock::new());
         let memory = InMemoryReporter::new();
