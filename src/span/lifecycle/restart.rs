@@ -105,8 +105,11 @@ impl PreparedSpan {
     /// Ends `replaced`, which was started from this value before, and starts a span in its place, as
     /// [`start_compact`](Self::start_compact) does. [Observers](crate::Observer) and
     /// [callbacks](Span::on_finish) continue with the new span, as where a span is
-    /// [restarted](Span::restart_as_child_of). Returns `None`, and starts nothing, if the replaced span was
-    /// finished, which counts as misuse.
+    /// [restarted](Span::restart_as_child_of). What they know of tags is what the replaced span was given.
+    ///
+    /// Returns `None` if the replaced span was finished, or if nothing is [retained](Self::is_retained); both
+    /// count as misuse. Nothing is started then, unless another thread finishes the replaced span meanwhile: a
+    /// span that was started counts as not sampled.
     ///
     /// A replaced span of another tracer is finished as usual.
     ///
@@ -137,6 +140,10 @@ impl PreparedSpan {
     pub fn start_in_place_of(&mut self, replaced: &Span) -> Option<Span> {
         const CALL: &str = "start_in_place_of";
         let (record, stripe) = replaced.replaceable(CALL)?;
+        if !self.is_retained() {
+            stripe.report_misuse(CALL);
+            return None;
+        }
         if !self.belongs_to(stripe) {
             let next = self.start_retaining_here();
             replaced.finish();

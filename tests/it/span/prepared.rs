@@ -178,12 +178,20 @@ fn a_span_is_started_in_the_place_of_one_that_is_not_finished() {
         assert_eq!(started(&tracer.stats()), (4, 0, 3));
         assert_eq!(tracer.stats().misused, 2, "one call on each of two spans that were finished");
 
+        let (first, mut retained) = prepared();
+        retained.start_in_place_of(&first).unwrap().finish();
+        let live = tracer.start_span("live");
+        let misused = tracer.stats().misused;
+        assert!(retained.start_in_place_of(&live).is_none(), "it was started");
+        assert_eq!((tracer.stats().open, tracer.stats().misused), (1, misused + 1));
+        drop(live);
+
         let (other, _closer) = builder().null_reporter().build().unwrap();
         let others = other.start_span("of another tracer");
         let (first, mut retained) = prepared();
         retained.start_in_place_of(&others).unwrap().finish();
         first.finish();
-        assert_eq!((started(&tracer.stats()), started(&other.stats())), ((6, 0, 4), (1, 0, 0)));
+        assert_eq!((started(&tracer.stats()), started(&other.stats())), ((9, 0, 6), (1, 0, 0)));
     }
 }
 
