@@ -71,11 +71,13 @@ impl TagBuffer {
     #[cold]
     fn grow(&mut self, bytes: usize) -> bool {
         let least = self.len() + bytes + OVERHANG;
-        if least > MAX_LIST_BYTES as usize {
+        if least >= MAX_LIST_BYTES as usize {
             *self = Self { room: Box::default(), at: MAX_LIST_BYTES };
             return false;
         }
-        let needed = least.max(MIN_ROOM).max(2 * self.room.len());
+        // Less than the limit, which as a length means that there was too much.
+        let twice = (2 * self.room.len()).min(MAX_LIST_BYTES as usize - 1);
+        let needed = least.max(MIN_ROOM).max(twice);
         let mut room = std::mem::take(&mut self.room).into_vec();
         room.reserve_exact(needed - room.len());
         room.resize(needed, 0);
@@ -426,6 +428,11 @@ mod tests {
             buffer.truncate(10);
             assert_eq!(buffer.remove_tags(b"key", &mut 0), 0);
         }
+        let half = MAX_LIST_BYTES / 2 + 10;
+        let mut grown = TagBuffer { room: vec![0; half as usize].into_boxed_slice(), at: half };
+        grown.tag_text(b"key", b"short");
+        assert!(!grown.is_too_large() && grown.capacity() < MAX_LIST_BYTES as usize);
+
         buffer.clear();
         buffer.tag_long(b"key", 7);
         assert!(!buffer.is_too_large() && buffer.len() == buffer.bytes().len());

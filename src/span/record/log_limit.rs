@@ -36,6 +36,9 @@ impl LogRing {
         micros: i64,
         max: usize,
     ) -> bool {
+        if logs.is_too_large() {
+            return false;
+        }
         let first = max.saturating_sub(1) / 2;
         if self.first < first {
             self.first += 1;
@@ -100,3 +103,21 @@ impl LogRing {
 
 /// The number of logs whose memory is reused.
 const MAX_REUSED: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::MAX_LIST_BYTES;
+
+    #[test]
+    fn logs_that_are_too_large_are_not_noted() {
+        let (mut logs, mut ring) = (TagBuffer::default(), LogRing::default());
+        for bytes in [100, 100, 100, MAX_LIST_BYTES as usize, 1, 1, 1, 1] {
+            // What a log appends to is empty once it is too large.
+            let before = if logs.is_too_large() { 0 } else { logs.len() };
+            logs.extend(&vec![0; bytes]);
+            let overwrites = ring.added(&mut logs, before, 0, 2);
+            assert!(!(logs.is_too_large() && overwrites));
+        }
+    }
+}
