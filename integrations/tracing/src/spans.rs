@@ -351,6 +351,8 @@ impl Spans {
         let Some(span) = span.or_else(|| self.live(id)) else {
             return self.counters.count(&self.counters.parents_refused);
         };
+        // Another thread may just have started it.
+        let retained = retained.or_else(|| self.table.get(id)?.pending.take());
         if let Some(mut retained) = retained {
             // The tracer has kept nothing of it, but all of it is here.
             retained.set_parent(parent);
