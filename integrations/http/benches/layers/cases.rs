@@ -11,14 +11,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::{Empty, Full};
-use jaeger_client::sampler::ConstSampler;
-use jaeger_client::transport::{Sent, Transport};
-use jaeger_client::{Closer, Tracer, TransportError};
+use jaeger_client::{Closer, Tracer};
 use jaeger_client_http::{ClientLayer, TraceLayer};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::Outcome;
+use crate::common::{self, Outcome};
 
 /// A layer and the requests that it is given.
 pub(crate) struct Case {
@@ -147,26 +145,12 @@ impl<B> Service<Request<B>> for Hello {
 impl Case {
     /// Gives the work of this case to `run`, with a tracer that encodes all and sends nothing.
     pub(crate) fn with<T>(&self, run: impl FnOnce(&mut Work) -> T) -> Outcome<T> {
-        let (tracer, closer): (Tracer, Closer) = Tracer::builder("layers")
-            .sampler(ConstSampler::new(self.sampled))
-            .transport(Discard)
-            .flush_interval(Duration::from_secs(3_600))
-            .build()?;
+        let (tracer, closer): (Tracer, Closer) = common::tracer("layers", self.sampled)?;
         let result = run(&mut (self.work)(&tracer));
         let report = closer.close(Duration::from_secs(30));
         if report.complete && report.stats.open == 0 && report.stats.misused == 0 {
             return Ok(result);
         }
         Err(format!("spans were left open: {report}").into())
-    }
-}
-
-/// Takes every message, so that nothing but the layers is measured.
-#[derive(Debug)]
-struct Discard;
-
-impl Transport for Discard {
-    fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
-        Ok(Sent::OK)
     }
 }

@@ -11,30 +11,18 @@
 #[allow(dead_code, unused_imports, reason = "its tests are run where it belongs")]
 mod callgrind;
 mod cases;
+#[path = "../common/mod.rs"]
+mod common;
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::process::ExitCode;
 
 use self::cases::{CASES, Case, Work};
-
-/// What a measurement gives.
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+use self::common::Outcome;
 
 fn main() -> ExitCode {
     tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap_or_default();
-    // What `cargo bench` adds by itself.
-    let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let arguments: Vec<String> = arguments.collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome = match arguments[..] {
-        ["case", name] => run_case(name).map(|()| ExitCode::SUCCESS),
-        _ => report(arguments.first().copied().unwrap_or_default()),
-    };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("layers: {error}");
-        ExitCode::from(2)
-    })
+    common::run("layers", |[name]| run_case(name), report)
 }
 
 /// Requests that are counted together, and before them.
@@ -43,8 +31,7 @@ const WARM_UP: u64 = 2_000;
 
 fn report(wanted: &str) -> Outcome<ExitCode> {
     if !callgrind::is_there() {
-        eprintln!("valgrind is not installed, and instructions are counted by its callgrind tool.");
-        return Ok(ExitCode::from(3));
+        return Ok(common::without_valgrind());
     }
     println!(
         "| a request to | instructions | more than bare | limit | allocations | more | limit |"

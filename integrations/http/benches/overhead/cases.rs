@@ -1,20 +1,16 @@
 //! The clients that are compared.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client as Bare;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use jaeger_client::sampler::ConstSampler;
-use jaeger_client::transport::{Sent, Transport};
-use jaeger_client::{Closer, Tracer, TransportError};
+use jaeger_client::{Closer, Tracer};
 use jaeger_client_http::{HttpPool, NoTrace, TraceMode, TracedClient};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::Outcome;
+use crate::common::{self, Outcome};
 use crate::server::RESPONSE;
 
 /// A way to send a request.
@@ -115,11 +111,7 @@ pub(crate) struct Subject {
 
 impl Case {
     pub(crate) fn subject(&self, url: &Uri) -> Outcome<Subject> {
-        let (tracer, closer) = Tracer::builder("overhead")
-            .sampler(ConstSampler::new(self.sampled))
-            .transport(Discard)
-            .flush_interval(Duration::from_secs(3_600))
-            .build()?;
+        let (tracer, closer) = common::tracer("overhead", self.sampled)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let client = (self.client)(&tracer);
         Ok(Subject { client, runtime, tracer, _closer: closer, url: url.clone() })
@@ -142,20 +134,6 @@ impl Subject {
 
     /// Has what was reported taken away.
     pub(crate) fn flush(&self) -> Outcome {
-        let report = self.tracer.flush(Duration::from_secs(30));
-        if report.complete && report.stats.is_balanced() && report.stats.open == 0 {
-            return Ok(());
-        }
-        Err(format!("the tracer could not be flushed: {report}").into())
-    }
-}
-
-/// Takes every message, so that nothing but the client is measured.
-#[derive(Debug)]
-struct Discard;
-
-impl Transport for Discard {
-    fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
-        Ok(Sent::OK)
+        common::flush(&self.tracer)
     }
 }

@@ -12,30 +12,18 @@
 #[allow(dead_code, unused_imports, reason = "its tests are run where it belongs")]
 mod callgrind;
 mod cases;
+#[path = "../common/mod.rs"]
+mod common;
 mod server;
 
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use self::cases::{BARE, CASES, Case, Subject};
-
-/// What a measurement gives.
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+use self::common::Outcome;
 
 fn main() -> ExitCode {
-    // What `cargo bench` adds by itself.
-    let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let arguments: Vec<String> = arguments.collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome = match arguments[..] {
-        ["case", name] => run_case(name).map(|()| ExitCode::SUCCESS),
-        _ => report(arguments.first().copied().unwrap_or_default()),
-    };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("overhead: {error}");
-        ExitCode::from(2)
-    })
+    common::run("overhead", |[name]| run_case(name), report)
 }
 
 /// Requests that are counted together.
@@ -76,8 +64,7 @@ fn report(wanted: &str) -> Outcome<ExitCode> {
         );
     }
     if !counted {
-        eprintln!("valgrind is not installed, and instructions are counted by its callgrind tool.");
-        return Ok(ExitCode::from(3));
+        return Ok(common::without_valgrind());
     }
     if exceeded {
         eprintln!("A case takes more instructions than it may; see `CASES` in cases.rs.");

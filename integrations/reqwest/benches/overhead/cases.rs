@@ -1,15 +1,11 @@
 //! The clients that are compared.
 
-use std::time::Duration;
-
-use jaeger_client::sampler::ConstSampler;
-use jaeger_client::transport::{Sent, Transport};
-use jaeger_client::{Closer, Tracer, TransportError};
+use jaeger_client::{Closer, Tracer};
 use jaeger_client_reqwest::{JaegerMiddleware, trace_connections};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::Outcome;
+use crate::common::{self, Outcome};
 use crate::server::RESPONSE;
 
 /// A way to send a request.
@@ -57,11 +53,7 @@ pub(crate) struct Subject {
 
 impl Case {
     pub(crate) fn subject(&self, url: String) -> Outcome<Subject> {
-        let (tracer, closer) = Tracer::builder("overhead")
-            .sampler(ConstSampler::new(self.sampled))
-            .transport(Discard)
-            .flush_interval(Duration::from_secs(3_600))
-            .build()?;
+        let (tracer, closer) = common::tracer("overhead", self.sampled)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let client = (self.client)(&tracer)?;
         Ok(Subject { client, runtime, tracer, _closer: closer, url })
@@ -84,20 +76,6 @@ impl Subject {
 
     /// Has what was reported taken away.
     pub(crate) fn flush(&self) -> Outcome {
-        let report = self.tracer.flush(Duration::from_secs(30));
-        if report.complete && report.stats.is_balanced() && report.stats.open == 0 {
-            return Ok(());
-        }
-        Err(format!("the tracer could not be flushed: {report}").into())
-    }
-}
-
-/// Takes every message, so that nothing but the client is measured.
-#[derive(Debug)]
-struct Discard;
-
-impl Transport for Discard {
-    fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
-        Ok(Sent::OK)
+        common::flush(&self.tracer)
     }
 }

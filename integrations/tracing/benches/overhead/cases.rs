@@ -3,9 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use jaeger_client::sampler::ConstSampler;
-use jaeger_client::transport::{Sent, Transport};
-use jaeger_client::{Tracer, TransportError};
+use jaeger_client::Tracer;
 use jaeger_client_tracing::{JaegerLayer, LayerHandle, LayerStats};
 use opentelemetry::Context;
 use opentelemetry::trace::TracerProvider as _;
@@ -15,7 +13,7 @@ use tracing::{Dispatch, info, info_span};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::Outcome;
+use crate::common::{self, Outcome};
 
 /// Something that is done with tracing, so many times.
 pub(crate) struct Work {
@@ -158,18 +156,13 @@ fn unfiltered(sampled: bool, work: Within<'_>) -> Outcome {
     })
 }
 
-/// Waits until the reporter's thread has returned the buffers: without that their number depends on when it
-/// runs, and a new one is counted as tens of thousands of instructions that set it to zero.
+/// What is lost is found when the tracer is closed.
 fn flush(tracer: &Tracer) {
-    let _ = tracer.flush(Duration::from_secs(30));
+    let _ = common::flush(tracer);
 }
 
 fn with_tracer(sampled: bool, work: impl FnOnce(Tracer) -> LayerHandle) -> Outcome {
-    let (tracer, closer) = Tracer::builder("overhead")
-        .sampler(ConstSampler::new(sampled))
-        .transport(Discard)
-        .flush_interval(Duration::from_secs(3_600))
-        .build()?;
+    let (tracer, closer) = common::tracer("overhead", sampled)?;
     let lost = work(tracer).stats();
     let report = closer.close(Duration::from_secs(30));
     let is_complete = report.complete && report.stats.is_balanced() && report.stats.open == 0;
@@ -186,16 +179,6 @@ fn opentelemetry(sampled: bool, work: Within<'_>) -> Outcome {
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("overhead"));
     work(&Dispatch::new(Registry::default().with(layer)), &|| {});
     Ok(provider.shutdown()?)
-}
-
-/// Takes every message, so that nothing but the caller is measured.
-#[derive(Debug)]
-struct Discard;
-
-impl Transport for Discard {
-    fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
-        Ok(Sent::OK)
-    }
 }
 
 /// The least that OpenTelemetry can do with a span.

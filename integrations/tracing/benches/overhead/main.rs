@@ -12,28 +12,16 @@
 #[allow(dead_code, unused_imports, reason = "its tests are run where it belongs")]
 mod callgrind;
 mod cases;
+#[path = "../../../http/benches/common/mod.rs"]
+mod common;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use self::cases::{LAYERS, Layer, WORK, Work};
-
-/// What a measurement gives.
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+use self::common::Outcome;
 
 fn main() -> ExitCode {
-    // What `cargo bench` adds by itself.
-    let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let arguments: Vec<String> = arguments.collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome = match arguments[..] {
-        ["case", layer, work] => run_case(layer, work).map(|()| ExitCode::SUCCESS),
-        _ => report(arguments.first().copied().unwrap_or_default()),
-    };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("overhead: {error}");
-        ExitCode::from(2)
-    })
+    common::run("overhead", |[layer, work]| run_case(layer, work), report)
 }
 
 /// Allocations of an operation that are no part of it: a buffer of the tracer holds hundreds of spans,
@@ -46,8 +34,7 @@ const WARM_UP: u64 = 2_000;
 
 fn report(wanted: &str) -> Outcome<ExitCode> {
     if !callgrind::is_there() {
-        eprintln!("valgrind is not installed, and instructions are counted by its callgrind tool.");
-        return Ok(ExitCode::from(3));
+        return Ok(common::without_valgrind());
     }
     println!("| work | layer | instructions | of tracing-opentelemetry | ceiling | allocations |");
     println!("|---|---|---:|---:|---:|---:|");
