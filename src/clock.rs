@@ -211,11 +211,17 @@ impl TracerClock {
 
     /// Returns the readings of both clocks, or `None` if one of them panics.
     fn both_nanos(&self) -> Option<(u64, i64)> {
+        let read_user = |user: &UserClock| Some((user.read_monotonic()?, user.read_wall()?));
+        self.own_nanos().map_or_else(read_user, Some)
+    }
+
+    /// Returns the readings of both clocks at about the same moment, or the clock if it is the application's.
+    fn own_nanos(&self) -> Result<(u64, i64), &UserClock> {
         match self {
-            Self::System(clock) => Some(read_together(clock)),
+            Self::System(clock) => Ok(read_together(clock)),
             #[cfg(feature = "fast-clock")]
-            Self::Fast(clock) => Some(read_together(&**clock)),
-            Self::Other(user) => Some((user.read_monotonic()?, user.read_wall()?)),
+            Self::Fast(clock) => Ok(read_together(&**clock)),
+            Self::Other(user) => Err(user),
         }
     }
 }
@@ -343,12 +349,9 @@ pub(crate) struct Anchor {
 impl Anchor {
     pub(crate) fn new(clock: &TracerClock) -> Self {
         let anchor = Self::default();
-        let (monotonic, wall) = match clock {
-            TracerClock::Other(user) => (user.monotonic_nanos(), clock.wall_nanos()),
-            TracerClock::System(clock) => read_together(clock),
-            #[cfg(feature = "fast-clock")]
-            TracerClock::Fast(clock) => read_together(&**clock),
-        };
+        let readings = clock.own_nanos();
+        let (monotonic, wall) =
+            readings.unwrap_or_else(|user| (user.monotonic_nanos(), clock.wall_nanos()));
         anchor.set(monotonic, wall);
         anchor
     }
