@@ -393,7 +393,7 @@ mod tests {
             diagnostics.error_at(at, Cause::QueueFull as usize, || format!("at {seconds}"));
             diagnostics.error_at(start, Cause::TooLarge as usize, || "other".into());
         }
-        let said = memory.0.lock().clone();
-        assert_eq!(said, ["at 0", "other", "at 60 (2 more since the last report)"]);
+        let messages = memory.0.lock().clone();
+        assert_eq!(messages, ["at 0", "other", "at 60 (2 more since the last report)"]);
     }
 }

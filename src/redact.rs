@@ -176,11 +176,11 @@ mod tests {
     fn a_secret_that_a_response_repeats_is_hidden() {
         let mut secrets = Secrets::of_url("http://c/sampling?token=hush&service=checkout&k=a");
         secrets.add("hush-hush");
-        let said =
+        let text =
             "Cannot GET /sampling?token=hush&service=checkout; authorization: Bearer hush-hush";
         let shown =
             "Cannot GET /sampling?token=(hidden)&service=checkout; authorization: Bearer (hidden)";
-        assert_eq!(secrets.hide_in(said), shown);
+        assert_eq!(secrets.hide_in(text), shown);
         assert_eq!(format!("{secrets:?}"), "Secrets");
     }
 
@@ -197,8 +197,8 @@ mod tests {
             prop_assert!(!value(&url).contains("HUSH"), "{}", value(&url));
             #[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
             {
-                let said = message(&format!("for {url} no answer"));
-                prop_assert!(!said.contains("HUSH") && said.ends_with(" no answer"), "{said}");
+                let text = message(&format!("for {url} no answer"));
+                prop_assert!(!text.contains("HUSH") && text.ends_with(" no answer"), "{text}");
             }
         }
     }

@@ -333,9 +333,13 @@ fn children_forked_under_load_never_hang_draw_their_own_ids_and_log_once_what_is
     assert_eq!(distinct.len(), all.len(), "some ids were drawn twice");
 
     let logs = folder.files("log-");
-    let said = logs.iter().filter(|log| log.contains("was forked"));
-    assert_eq!(said.clone().count(), CHILDREN * KINDS, "in each child");
-    assert!(said.clone().all(|log| log.lines().count() == 1), "{:?}", said.collect::<Vec<_>>());
+    let reports = logs.iter().filter(|log| log.contains("was forked"));
+    assert_eq!(reports.clone().count(), CHILDREN * KINDS, "in each child");
+    assert!(
+        reports.clone().all(|log| log.lines().count() == 1),
+        "{:?}",
+        reports.collect::<Vec<_>>()
+    );
     let names = received.join().unwrap().into_iter().map(|span| span.name);
     assert!(names.into_iter().all(|name| name == "own"), "nothing of the parent's is sent twice");
 }
@@ -369,11 +373,11 @@ fn the_default_logger_says_it_though_another_thread_has_standard_error() {
     let folder = Folder::new("fork-stderr");
     let name = "the_default_logger_says_it_though_another_thread_has_standard_error";
     let output = run(name, &folder.0, "");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
     let lines =
-        said.lines().filter(|line| line.starts_with("jaeger-client: this process was forked"));
-    assert_eq!(lines.count(), 20, "{said}");
+        errors.lines().filter(|line| line.starts_with("jaeger-client: this process was forked"));
+    assert_eq!(lines.count(), 20, "{errors}");
 }
 
 /// The ways to end a span that was started before its process was forked, or prepared there.

@@ -133,8 +133,8 @@ impl Running {
     pub fn wait_for_line(&mut self, beginning: &str) -> StepResult<String> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
-            let said = self.printed.lines().find_map(|line| line.strip_prefix(beginning));
-            if let Some(rest) = said {
+            let matching = self.printed.lines().find_map(|line| line.strip_prefix(beginning));
+            if let Some(rest) = matching {
                 return Ok(rest.to_owned());
             }
             let left = deadline.saturating_duration_since(Instant::now());

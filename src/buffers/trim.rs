@@ -304,8 +304,8 @@ mod tests {
         assert!(std::str::from_utf8(text).is_ok() && text.len() == 4_096);
         assert_eq!(span.tag("small"), Some(ValueView::Str(small.as_bytes())));
         assert_eq!(span.logs().count(), 3);
-        let said = ValueView::Str(b"1 values cut to 4096 bytes, 0 oldest logs dropped");
-        assert_eq!(span.tag("jaeger.trimmed"), Some(said));
+        let text = ValueView::Str(b"1 values cut to 4096 bytes, 0 oldest logs dropped");
+        assert_eq!(span.tag("jaeger.trimmed"), Some(text));
     }
 
     #[test]

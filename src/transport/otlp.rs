@@ -284,13 +284,13 @@ mod tests {
             ("http://c:4318/", "/v1/traces"),
             ("http://c:4318/v1/traces/", "/v1/traces"),
         ] {
-            let said = OtlpConfig::likely_mistake(url).unwrap();
-            assert!(said.contains(words) && said.contains(url), "{said}");
+            let message = OtlpConfig::likely_mistake(url).unwrap();
+            assert!(message.contains(words) && message.contains(url), "{message}");
         }
         for url in ["http://c:4318/v1/traces", "https://c/otlp/v1/traces?key=x"] {
             assert_eq!(OtlpConfig::likely_mistake(url), None);
         }
-        let said = OtlpConfig::likely_mistake("http://c:4317/v1/traces?key=hush").unwrap();
-        assert!(!said.contains("hush"), "{said}");
+        let message = OtlpConfig::likely_mistake("http://c:4317/v1/traces?key=hush").unwrap();
+        assert!(!message.contains("hush"), "{message}");
     }
 }

@@ -139,12 +139,12 @@ fn partial_success(response: &HttpResponse, secrets: &Secrets) -> Sent {
     match OtlpResponse::parse(&response.body) {
         Ok(response) if response.is_full_success() => Sent::ACKNOWLEDGED,
         Ok(response) => {
-            let said = secrets.hide_in(&response.message);
-            Sent::ACKNOWLEDGED.with_rejected(response.rejected_spans, said)
+            let message = secrets.hide_in(&response.message);
+            Sent::ACKNOWLEDGED.with_rejected(response.rejected_spans, message)
         }
         Err(_) => {
-            let said = response.excerpt(secrets);
-            unknown(&format!("the response is not OTLP: {said}"))
+            let message = response.excerpt(secrets);
+            unknown(&format!("the response is not OTLP: {message}"))
         }
     }
 }

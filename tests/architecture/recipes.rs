@@ -163,6 +163,6 @@ fn the_recipes_of_the_contributing_guide_compile_and_three_of_each_keep_all_rule
         .env("CARGO_TARGET_DIR", target())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !said.contains("warning"), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !errors.contains("warning"), "{errors}");
 }

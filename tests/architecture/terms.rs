@@ -32,6 +32,7 @@ const TERMS: &[(&str, &str)] = &[
     ("questions", "requests, polls"),
     ("receipt", "report"),
     ("receipts", "reports"),
+    ("said", "message, text, body"),
     ("tell", "notify, log, report"),
     ("telling", "notifying, logging"),
     ("tells", "notifies, logs"),

@@ -30,7 +30,7 @@ use jaeger_client::{
 pub(crate) struct Faults {
     armed: Mutex<Option<&'static str>>,
     calls: Mutex<BTreeMap<&'static str, u64>>,
-    pub(crate) said: Mutex<Vec<String>>,
+    pub(crate) messages: Mutex<Vec<String>>,
     now: AtomicU64,
     ids: AtomicU64,
 }
@@ -57,7 +57,7 @@ impl Broken {
     }
 
     pub(crate) fn has_said(&self, words: &str) -> bool {
-        self.0.said.lock().unwrap().iter().any(|line| line.contains(words))
+        self.0.messages.lock().unwrap().iter().any(|line| line.contains(words))
     }
 }
 
@@ -262,7 +262,7 @@ impl SpanObserver for Broken {
 
 impl Logger for Broken {
     fn error(&self, message: &str) {
-        self.0.said.lock().unwrap().push(message.to_owned());
+        self.0.messages.lock().unwrap().push(message.to_owned());
         self.call("Logger::error");
     }
     fn info(&self, _message: &str) {

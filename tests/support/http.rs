@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use super::{SOON, Said, builder, said};
+use super::{MemoryLogger, SOON, builder, memory_logger};
 use jaeger_client::{FlushReport, HttpConfig};
 
 /// What a server does with a request.
@@ -231,8 +231,8 @@ impl Late {
 pub(crate) const BRIEF: Duration = Duration::from_millis(300);
 
 /// Sends one span to a server, and returns the flush report and the log.
-pub(crate) fn send_one(config: HttpConfig) -> (FlushReport, Arc<Said>) {
-    let logger = said();
+pub(crate) fn send_one(config: HttpConfig) -> (FlushReport, Arc<MemoryLogger>) {
+    let logger = memory_logger();
     let (tracer, closer) = builder().logger(Arc::clone(&logger)).collector(config).build().unwrap();
     tracer.start_span("op").finish();
     let report = tracer.flush(SOON);

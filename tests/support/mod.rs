@@ -38,9 +38,9 @@ pub(crate) fn builder() -> TracerBuilder {
 
 /// A logger that stores the messages of a tracer.
 #[derive(Debug, Default)]
-pub(crate) struct Said(Mutex<Vec<String>>);
+pub(crate) struct MemoryLogger(Mutex<Vec<String>>);
 
-impl Said {
+impl MemoryLogger {
     pub(crate) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
@@ -50,13 +50,13 @@ impl Said {
     }
 }
 
-impl Logger for Said {
+impl Logger for MemoryLogger {
     fn error(&self, message: &str) {
         self.0.lock().unwrap().push(message.to_owned());
     }
 }
 
-pub(crate) fn said() -> Arc<Said> {
+pub(crate) fn memory_logger() -> Arc<MemoryLogger> {
     Arc::default()
 }
 

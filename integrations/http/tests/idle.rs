@@ -65,7 +65,7 @@ where
             bound.send(listener.local_addr().unwrap().port()).unwrap();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                // What is said last is not to wait until what was said first is acknowledged.
+                // The last write is not to wait until the first is acknowledged.
                 stream.set_nodelay(true).unwrap();
                 serve_one(stream, end).await;
                 if ended.send(()).is_err() {

@@ -100,8 +100,8 @@ fn spans_are_sent_where_the_options_say_and_the_file_is_gone() -> Outcome {
         let saved = Saved::new(&option[2..])?;
         let (url, received) = collector()?;
         let output = command(&[text(&saved.file()), option, &url], &[])?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(said, "sent 10, of which 10 acknowledged; dropped 0; left 0\n");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text, "sent 10, of which 10 acknowledged; dropped 0; left 0\n");
         assert!(output.status.success() && !saved.file().exists());
         let (line, _, body) = received.recv_timeout(SOON)?;
         assert!(line.contains(target), "{line}");
@@ -132,8 +132,8 @@ fn what_cannot_be_sent_stays_and_the_status_says_so() -> Outcome {
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "200"),
     ];
     let output = command(&[text(&saved.file())], &variables)?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(said, "sent 0, of which 0 acknowledged; dropped 0; left 10\n");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text, "sent 0, of which 0 acknowledged; dropped 0; left 10\n");
     assert_eq!(output.status.code(), Some(1));
     assert!(saved.file().exists());
     Ok(())
@@ -154,8 +154,8 @@ fn wrong_arguments_are_reported_and_nothing_is_sent() -> Outcome {
         (&["/no/such/file", "--agent", "a:1"], "/no/such/file: No such file"),
     ] {
         let output = command(arguments, &[])?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains(says), "{arguments:?}: {said}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(says), "{arguments:?}: {text}");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
     let output = command(&["--help"], &[])?;

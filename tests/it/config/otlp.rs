@@ -50,7 +50,7 @@ mod with_otlp {
 
     use super::*;
     use crate::support::http::{Server, status};
-    use crate::support::{SOON, said};
+    use crate::support::{SOON, memory_logger};
 
     const OTLP: (&str, &str) = ("JAEGER_TRACES_EXPORTER", "otlp");
 
@@ -65,7 +65,7 @@ mod with_otlp {
 
     #[test]
     fn both_switches_are_read_and_jaegers_own_comes_first() {
-        for (variables, expected, said) in [
+        for (variables, expected, warnings) in [
             (&[("OTEL_TRACES_EXPORTER", "otlp")][..], &["otlp"][..], 0),
             (&[("OTEL_TRACES_EXPORTER", "jaeger, OTLP,")], &["jaeger", "OTLP"], 0),
             (&[OTLP, ("OTEL_TRACES_EXPORTER", "zipkin")], &["otlp"], 1),
@@ -73,7 +73,7 @@ mod with_otlp {
         ] {
             let read = read(variables).unwrap();
             assert_eq!(read.exporters, expected, "{variables:?}");
-            assert_eq!(read.warnings.len(), said, "{:?}", read.warnings);
+            assert_eq!(read.warnings.len(), warnings, "{:?}", read.warnings);
         }
         let words = ["OTEL_TRACES_EXPORTER", "zipkin", "names of jaeger, otlp, none"];
         assert_refused(&[("OTEL_TRACES_EXPORTER", "zipkin")], &words);
@@ -167,8 +167,8 @@ mod with_otlp {
             assert!(read_with(&[(name, "none")]).warnings.is_empty());
             let warnings = read_with(&[(name, "gzip")]).warnings;
             let words = "built without its feature otlp-gzip";
-            let said = warnings.iter().any(|warning| warning.contains(words));
-            assert_eq!(said, cfg!(not(feature = "otlp-gzip")), "{warnings:?}");
+            let has_warning = warnings.iter().any(|warning| warning.contains(words));
+            assert_eq!(has_warning, cfg!(not(feature = "otlp-gzip")), "{warnings:?}");
             refused(name, "zstd", &["none or gzip"]);
         }
     }
@@ -230,8 +230,8 @@ mod with_otlp {
             assert_eq!(read.tags, tags, "{variables:?}");
         }
         let both = read_with(&[("JAEGER_SERVICE_NAME", "c"), ("OTEL_SERVICE_NAME", "b")]);
-        let said = "OTEL_SERVICE_NAME is set, but not read: JAEGER_SERVICE_NAME is set too";
-        assert_eq!(both.warnings, [said]);
+        let message = "OTEL_SERVICE_NAME is set, but not read: JAEGER_SERVICE_NAME is set too";
+        assert_eq!(both.warnings, [message]);
         refused("OTEL_RESOURCE_ATTRIBUTES", "a=1,b", &["\"b\"", "key=value"]);
         refused("OTEL_RESOURCE_ATTRIBUTES", "a=%zz", &["a=%zz", "percent-encoded"]);
     }
@@ -367,7 +367,7 @@ mod with_otlp {
     #[test]
     fn the_environment_alone_makes_a_tracer_that_sends_as_otlp() {
         let server = Server::start(|_, _| status(200));
-        let (url, logger) = (server.url() + "/otlp", said());
+        let (url, logger) = (server.url() + "/otlp", memory_logger());
         let configuration = read(&[
             ("OTEL_TRACES_EXPORTER", "otlp"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::said;
+use crate::support::memory_logger;
 use jaeger_client::{ConfigError, Configuration};
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -49,13 +49,13 @@ fn older_names_are_read_where_the_newer_ones_are_not_set_and_that_is_said() {
     ])
     .unwrap();
     assert_eq!(read.reporter.local_agent_host_port, "a:2");
-    let mut said = read.warnings;
-    said.sort_unstable();
+    let mut warnings = read.warnings;
+    warnings.sort_unstable();
     let expected = [
         "JAEGER_REPORTER_AGENT_HOST is an older name of JAEGER_AGENT_HOST",
         "JAEGER_REPORTER_AGENT_PORT is set, but not read: JAEGER_AGENT_PORT is set too",
     ];
-    assert_eq!(said, expected);
+    assert_eq!(warnings, expected);
 }
 
 #[cfg(feature = "collector-http")]
@@ -85,12 +85,12 @@ fn an_otlp_receivers_address_is_noticed() {
 fn the_log_has_once_what_was_set_and_not_read() {
     let variables = [("OTEL_SERVICE_NAME", "s3cret"), ("OTEL_TRACES_SAMPLER", "always_on")];
     let configuration = read(&variables).unwrap();
-    let said = said();
-    let logger = Arc::clone(&said);
+    let log = memory_logger();
+    let logger = Arc::clone(&log);
     let (_tracer, closer) =
         configuration.new_tracer_with(|builder| builder.logger(logger).null_reporter()).unwrap();
     let _ = closer.close(Duration::from_secs(1));
-    let lines = said.all();
+    let lines = log.all();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_says(&lines[0], &["OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER are set, but not read"], &"");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::support::{builder, said};
+use crate::support::{builder, memory_logger};
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{ConstSampler, TagMatchingSampler};
 use jaeger_client::{Closer, Configuration, Span, SpanContext, TagValue, Tracer};
@@ -189,14 +189,14 @@ fn rpc_metrics_of_a_configuration_are_counted_in_the_metrics_it_is_given() {
 
 #[test]
 fn rpc_metrics_without_metrics_are_logged_and_the_tracer_works() {
-    let said = said();
+    let log = memory_logger();
     let configuration = Configuration { rpc_metrics: true, ..Configuration::new("svc") };
-    let logger = Arc::clone(&said);
+    let logger = Arc::clone(&log);
     let tracer = configuration.new_tracer_with(|builder| builder.logger(logger).null_reporter());
     let (tracer, _closer) = tracer.unwrap();
     drop(serving(&tracer, "get"));
     assert_eq!(tracer.stats().sent, 1);
-    assert!(said.has("rpc_metrics"), "{:?}", said.all());
+    assert!(log.has("rpc_metrics"), "{:?}", log.all());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::read::{Value, finished};
 use crate::support::strategies::{Strategies, StrategyResponse};
-use crate::support::{SOON, eventually, fastest_of_three, said};
+use crate::support::{SOON, eventually, fastest_of_three, memory_logger};
 use jaeger_client::policy::{
     BaggageRestriction, BaggageRestrictionManager, RemoteBaggageRestrictionManager,
 };
@@ -134,8 +134,8 @@ fn before_the_first_response_all_or_no_keys_may_be_set_as_configured() {
 #[test]
 fn a_response_that_is_no_list_is_refused_counted_logged_and_the_last_list_stays() {
     let server = Strategies::start(r#"[{"baggageKey":"tenant","maxValueLength":3}]"#);
-    let (manager, said) = (manager(&restrictions(&server)), said());
-    let builder = Tracer::builder("svc").logger(Arc::clone(&said)).null_reporter();
+    let (manager, log) = (manager(&restrictions(&server)), memory_logger());
+    let builder = Tracer::builder("svc").logger(Arc::clone(&log)).null_reporter();
     let (_tracer, _closer) =
         builder.baggage_restriction_manager(Arc::clone(&manager)).build().unwrap();
     eventually(|| manager.updates().ok > 0);
@@ -153,8 +153,8 @@ fn a_response_that_is_no_list_is_refused_counted_logged_and_the_last_list_stays(
         assert_eq!(manager.restriction("", "tenant"), BaggageRestriction::up_to(3));
         assert!(!manager.restriction("", "user").is_allowed);
     }
-    eventually(|| said.has("no baggage restrictions from http://127.0.0.1"));
-    assert!(said.has("the response is not a list"), "{:?}", said.all());
+    eventually(|| log.has("no baggage restrictions from http://127.0.0.1"));
+    assert!(log.has("the response is not a list"), "{:?}", log.all());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::support::read::finished;
 use crate::support::strategies::{Strategies, StrategyResponse};
-use crate::support::{SOON, eventually, fastest_of_three, said, timed};
+use crate::support::{SOON, eventually, fastest_of_three, memory_logger, timed};
 use jaeger_client::policy::{DebugThrottler, RemoteThrottler};
 use jaeger_client::propagation::{FORMATS, HeadersConfig};
 use jaeger_client::sampler::{ConstSampler, RateLimitingSampler};
@@ -209,15 +209,15 @@ impl DebugThrottler for Panics {
 #[test]
 fn a_throttler_that_panics_has_denied_and_the_sums_hold() {
     let (builder, reporter) = builder(true);
-    let said = said();
+    let log = memory_logger();
     let (tracer, closer) =
-        builder.logger(Arc::clone(&said)).debug_throttler(Panics).build().unwrap();
+        builder.logger(Arc::clone(&log)).debug_throttler(Panics).build().unwrap();
     tracer.span("a").child_of(debug_id(&tracer)).start().finish();
     tracer.span("b").tag("sampling.priority", 1).start().finish();
     assert!(!forced(&tracer, "c"));
     let spans = finished(&reporter);
     assert_eq!(spans.iter().map(|span| span.flags).collect::<Vec<_>>(), [1, 1, 1]);
-    assert!(said.has("DebugThrottler::is_allowed panicked"), "{:?}", said.all());
+    assert!(log.has("DebugThrottler::is_allowed panicked"), "{:?}", log.all());
     let report = closer.close(SOON);
     assert!(report.complete && report.stats.is_balanced(), "{report}");
     assert_eq!(report.stats.sent, 3, "{report}");
@@ -308,10 +308,10 @@ fn without_an_immediate_poll_credit_comes_with_the_next_refresh_and_adds_up() {
 #[test]
 fn invalid_responses_add_nothing_and_are_counted_and_logged() {
     let server = Strategies::start(&balances(&[("op", 2.0)]));
-    let (throttler, said) = (remote(&server, OFTEN, false), said());
+    let (throttler, log) = (remote(&server, OFTEN, false), memory_logger());
     let (builder, _) = builder(false);
     let (tracer, _closer) =
-        builder.logger(Arc::clone(&said)).debug_throttler(Arc::clone(&throttler)).build().unwrap();
+        builder.logger(Arc::clone(&log)).debug_throttler(Arc::clone(&throttler)).build().unwrap();
     assert!(!throttler.is_allowed("op"));
     eventually(|| throttler.updates().ok > 0);
     for response in [
@@ -326,7 +326,7 @@ fn invalid_responses_add_nothing_and_are_counted_and_logged() {
         let before = throttler.updates().err;
         eventually(|| throttler.updates().err >= before + 2);
     }
-    eventually(|| said.has("no debugging credits from http://127.0.0.1"));
+    eventually(|| log.has("no debugging credits from http://127.0.0.1"));
     // What is owed, or more than anybody has, does no harm either.
     server.set_body(&balances(&[("op", -1e300), ("op", 1e300)]));
     let before = tracer.debug_throttler_updates().ok;

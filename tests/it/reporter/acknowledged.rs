@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::support::{SOON, builder, said};
+use crate::support::{SOON, builder, memory_logger};
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{AgentProtocol, Destination, TransportError};
 
@@ -27,7 +27,7 @@ fn spans_that_a_receiver_rejects_are_lost_by_that_cause_and_the_others_are_ackno
         (rejected(5), 0, 0, 5),
         (rejected(u64::MAX), 0, 0, 5),
     ] {
-        let logger = said();
+        let logger = memory_logger();
         let destination =
             Destination::transport(Responding(response.clone()), AgentProtocol::Compact);
         let (tracer, closer) = builder()

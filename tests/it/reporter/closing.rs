@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::support::agent::Agent;
-use crate::support::{SOON, builder, eventually, said, timed};
+use crate::support::{SOON, builder, eventually, memory_logger, timed};
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{Closer, ConfigError, Span, Tracer, TransportError};
 
@@ -27,15 +27,15 @@ fn a_tracer_in_a_static_is_closed_through_itself() {
 
 #[test]
 fn whichever_way_a_tracer_is_closed_the_others_find_it_closed() {
-    let said = said();
-    let (tracer, closer) = builder().logger(Arc::clone(&said)).build().unwrap();
+    let log = memory_logger();
+    let (tracer, closer) = builder().logger(Arc::clone(&log)).build().unwrap();
     let open = tracer.start_span("open");
     let _ = tracer.close(SOON);
     let report = closer.close(SOON);
     assert!(report.complete, "{report}");
     drop(open);
-    let warnings = said.all().iter().filter(|line| line.contains("still open")).count();
-    assert_eq!(warnings, 1, "{:?}", said.all());
+    let warnings = log.all().iter().filter(|line| line.contains("still open")).count();
+    assert_eq!(warnings, 1, "{:?}", log.all());
 }
 
 #[cfg(feature = "tokio")]

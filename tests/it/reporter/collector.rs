@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::support::agent::Agent;
 use crate::support::http::{BRIEF, Late, Server, ServerResponse, nobody, status};
 use crate::support::read::Value;
-use crate::support::{SOON, Seeded, binary, builder, eventually, said, timed};
+use crate::support::{SOON, Seeded, binary, builder, eventually, memory_logger, timed};
 use jaeger_client::{
     Closer, CollectorFormat, Configuration, Destination, DestinationStats, Dropped, FlushReport,
     HttpConfig, ReporterConfig, SpanOptions, Tracer,
@@ -194,7 +194,7 @@ fn what_cannot_pass_is_tried_once_and_counted() {
         (ServerResponse::Nonsense, "127.0.0.1"),
     ];
     for (trouble, words) in troubles {
-        let logger = said();
+        let logger = memory_logger();
         let response = trouble.clone();
         let server = Server::start(move |_, _| response.clone());
         let timeout = if words.contains("2s") { Duration::from_secs(2) } else { SOON };

@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::support::agent::{Agent, nobody, starting_at};
 use crate::support::read::{Value, finished};
 use crate::support::transport::{By, Taken, gated, limited};
-use crate::support::{SOON, Said, binary, builder, eventually, said, timed};
+use crate::support::{MemoryLogger, SOON, binary, builder, eventually, memory_logger, timed};
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::transport::Sent;
 use jaeger_client::{
@@ -41,7 +41,7 @@ fn dropped(report: &FlushReport) -> [u64; 4] {
 
 #[test]
 fn without_an_agent_every_span_is_counted_as_not_sent() {
-    let logger = said();
+    let logger = memory_logger();
     let (tracer, closer) = builder().logger(Arc::clone(&logger)).agent(nobody()).build().unwrap();
     for _ in 0..3 {
         finish_spans(&tracer, 10);
@@ -72,7 +72,7 @@ fn an_agent_that_starts_late_gets_what_comes_after() {
 
 #[test]
 fn an_agent_whose_name_does_not_resolve_is_no_error_but_counted() {
-    let logger = said();
+    let logger = memory_logger();
     let agent = "no-such-host.invalid:6831";
     let (tracer, closer) = builder().logger(Arc::clone(&logger)).agent(agent).build().unwrap();
     finish_spans(&tracer, 5);
@@ -85,7 +85,7 @@ fn an_agent_whose_name_does_not_resolve_is_no_error_but_counted() {
 #[test]
 fn a_full_queue_drops_the_newest_and_the_application_never_waits() {
     let (transport, gate) = gated();
-    let logger = said();
+    let logger = memory_logger();
     let (tracer, closer) = builder()
         .logger(Arc::clone(&logger))
         .queue_size(10)
@@ -146,7 +146,7 @@ fn a_span_too_large_for_a_datagram_is_trimmed_and_arrives() {
 
 /// A tracer with the smallest datagrams there are beside this host's process: a span of 80 bytes
 /// fits in one.
-fn smallest(protocol: AgentProtocol, logger: &Arc<Said>) -> (Tracer, Closer, Taken) {
+fn smallest(protocol: AgentProtocol, logger: &Arc<MemoryLogger>) -> (Tracer, Closer, Taken) {
     let build = |size| {
         let (transport, taken) = limited(size);
         let builder = builder().logger(Arc::clone(logger)).max_packet_size(size);
@@ -164,7 +164,7 @@ fn finish_small(tracer: &Tracer, name: &'static str) {
 
 #[test]
 fn a_span_that_is_too_large_even_when_trimmed_is_dropped_counted_and_named() {
-    let logger = said();
+    let logger = memory_logger();
     let (tracer, closer, taken) = smallest(AgentProtocol::Compact, &logger);
     let name = format!("SELECT\n\u{202e}{}", "x, ".repeat(70_000));
     tracer.start_span(name).finish();
@@ -203,7 +203,7 @@ fn a_span_of_more_bytes_than_any_may_have_is_dropped_and_counted_and_others_arri
     let max = 1 << 30;
     let (transport, taken) = limited(65_000);
     let sampled = || builder().max_tag_value_length(max);
-    let logger = said();
+    let logger = memory_logger();
     let (tracer, closer) =
         sampled().transport(transport).logger(Arc::clone(&logger)).build().unwrap();
     finish_huge_spans(&tracer);
@@ -240,7 +240,7 @@ fn a_span_of_more_bytes_than_any_may_have_is_dropped_and_counted_and_others_arri
 
 #[test]
 fn a_span_that_is_too_large_in_another_protocol_is_counted_and_named() {
-    let logger = said();
+    let logger = memory_logger();
     let (tracer, closer, taken) = smallest(AgentProtocol::Binary, &logger);
     finish_small(&tracer, "small");
     let report = closer.close(SOON);
@@ -333,7 +333,7 @@ fn a_transport_that_panics_loses_one_message_and_not_the_thread() {
 #[test]
 fn spans_finished_after_the_close_are_counted_and_reported_loudly() {
     let agent = Agent::start();
-    let logger = said();
+    let logger = memory_logger();
     let (tracer, closer) =
         builder().logger(Arc::clone(&logger)).agent(agent.address()).build().unwrap();
     let open = tracer.start_span("open");
@@ -346,7 +346,7 @@ fn spans_finished_after_the_close_are_counted_and_reported_loudly() {
     assert_eq!((report.stats.sent, dropped(&report)), (0, [0, 0, 0, 3]));
     assert!(agent.rest().is_empty());
 
-    let logger = said();
+    let logger = memory_logger();
     let builder = builder().logger(Arc::clone(&logger));
     let (tracer, closer) = builder.agent(agent.address()).build().unwrap();
     assert!(closer.close(SOON).complete && logger.all().is_empty());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::agent::{Agent, nobody};
 use crate::support::read::{Span, finished};
 use crate::support::transport::{By, gated};
-use crate::support::{SOON, builder, said};
+use crate::support::{SOON, builder, memory_logger};
 use jaeger_client::encoding::BatchView;
 use jaeger_client::transport::Sent;
 use jaeger_client::{
@@ -129,7 +129,7 @@ fn a_destination_that_panics_or_fails_loses_one_message_and_affects_no_other() {
     for (panics_at, fails_at, words) in
         [(Some(2), None, "the reporter panicked"), (None, Some(2), "disk full")]
     {
-        let (memory, logger) = (InMemoryReporter::new(), said());
+        let (memory, logger) = (InMemoryReporter::new(), memory_logger());
         let own = Own { panics_at, fails_at, ..Own::default() };
         let panics = By(move |_: &[u8]| -> Result<Sent, TransportError> {
             panic!("this panic is part of the test")

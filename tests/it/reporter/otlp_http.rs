@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::support::agent::Agent;
 use crate::support::http::{BRIEF, Late, Request, Server, ServerResponse, status};
 use crate::support::otlp::{Failure, PartialSuccess, Request as Export, Response};
-use crate::support::{SOON, Said, builder, said};
+use crate::support::{MemoryLogger, SOON, builder, memory_logger};
 #[cfg(not(feature = "otlp-gzip"))]
 use jaeger_client::OtlpCompression;
 use jaeger_client::propagation::{HttpHeaders, W3cFormat};
@@ -22,8 +22,8 @@ fn config(server: &Server) -> OtlpConfig {
     OtlpConfig::new(server.url())
 }
 
-fn sending_to(config: OtlpConfig) -> (Tracer, Closer, Arc<Said>) {
-    let logger = said();
+fn sending_to(config: OtlpConfig) -> (Tracer, Closer, Arc<MemoryLogger>) {
+    let logger = memory_logger();
     let built = builder().shards(1).logger(Arc::clone(&logger)).otlp(config).build();
     let (tracer, closer) = built.unwrap();
     (tracer, closer, logger)
@@ -65,7 +65,7 @@ fn retry_after(code: u16, value: &str) -> ServerResponse {
 }
 
 /// Sends one span; fails unless all is in balance.
-fn send_one(config: OtlpConfig) -> (FlushReport, Arc<Said>) {
+fn send_one(config: OtlpConfig) -> (FlushReport, Arc<MemoryLogger>) {
     let (tracer, closer, logger) = sending_to(config);
     finish_spans(&tracer, 1);
     let report = tracer.flush(SOON);
@@ -150,8 +150,11 @@ fn a_partial_success_is_counted_by_cause_reported_and_never_sent_again() {
         assert_eq!((stats.acknowledged, stats.sent), (10 - expected, 10 - expected), "{stats}");
         assert_eq!((stats.dropped.rejected, stats.dropped.total()), (expected, expected));
         assert_eq!(server.requests().len(), 1, "{rejected}");
-        let said = logger.all().join("\n");
-        assert!(said.contains("too old, says (hidden)") && !said.contains("s3cret"), "{said}");
+        let messages = logger.all().join("\n");
+        assert!(
+            messages.contains("too old, says (hidden)") && !messages.contains("s3cret"),
+            "{messages}"
+        );
     }
 }
 

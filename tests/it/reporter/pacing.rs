@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::read::Batch;
 use crate::support::transport::Outcome;
-use crate::support::{SOON, builder, eventually, said};
+use crate::support::{SOON, builder, eventually, memory_logger};
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::transport::{Sent, Transport, UdpTransport};
 use jaeger_client::{
@@ -111,7 +111,7 @@ fn what_a_close_has_no_time_for_is_counted_and_goes_on() {
 fn an_agent_that_does_not_read_costs_spans_that_are_counted_and_one_wait() {
     let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
     SockRef::from(&agent).set_recv_buffer_size(100_000).unwrap();
-    let logger = said();
+    let logger = memory_logger();
     let (tracer, closer) = builder()
         .agent(agent.local_addr().unwrap().to_string())
         .logger(Arc::clone(&logger))
@@ -139,7 +139,7 @@ fn what_an_agent_drops_without_pacing_is_reported() {
     SockRef::from(&agent).set_recv_buffer_size(100_000).unwrap();
     let address = agent.local_addr().unwrap().to_string();
     // Somebody else fills the agent's queue: nothing is waited for there, and all of it is lost.
-    let (logger, metrics) = (said(), InMemoryMetrics::new());
+    let (logger, metrics) = (memory_logger(), InMemoryMetrics::new());
     let rate = PacingConfig { bytes_per_second: 0, ..PacingConfig::default() };
     let (tracer, closer) = builder()
         .agent(&address)

@@ -207,7 +207,7 @@ fn a_panic_of_any_method_is_caught_counted_and_reported_and_nothing_is_lost_unco
                     name => name,
                 };
                 let reported = broken.has_said(&format!("{name} panicked: on purpose"));
-                assert!(reported || is_loggers, "{about}: {:?}", broken.0.said.lock().unwrap());
+                assert!(reported || is_loggers, "{about}: {:?}", broken.0.messages.lock().unwrap());
             }
 
             // No lock was left behind, and what is well again is used again.

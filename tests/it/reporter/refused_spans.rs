@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::http::{Request, Server, ServerResponse, status};
 use crate::support::transport::{By, Taken};
-use crate::support::{SOON, binary, builder, said};
+use crate::support::{SOON, binary, builder, memory_logger};
 use jaeger_client::transport::Sent;
 use jaeger_client::{CollectorFormat, Destination, HttpConfig, Tracer, TransportError};
 
@@ -50,7 +50,7 @@ fn one_bad_span_costs_one_span_in_every_format_and_is_named() {
         (CollectorFormat::ZipkinJson, json_names),
     ] {
         for bad in [&[0][..], &[299], &[150], &[17, 18, 200], &[0, 299]] {
-            let (server, logger) = (Server::start(|_, request| picky(request)), said());
+            let (server, logger) = (Server::start(|_, request| picky(request)), memory_logger());
             let config = HttpConfig { format: Some(format), ..HttpConfig::new(server.url()) };
             let builder = builder().logger(Arc::clone(&logger)).collector(config);
             let (tracer, closer) = builder.build().unwrap();

@@ -91,7 +91,7 @@ fn a_logger_that_panics_does_not_end_the_reporters_thread() {
         tracer.start_span("op").finish();
         let report = tracer.flush(SOON);
         assert!(report.complete && report.stats.queued == 0, "{report}");
-        assert!(logger.0.load(Ordering::SeqCst), "nothing was said");
+        assert!(logger.0.load(Ordering::SeqCst), "nothing was logged");
     }
     let report = closer.close(SOON);
     assert_eq!((report.complete, report.stats.dropped.send_failed), (true, 2), "{report}");

@@ -98,8 +98,8 @@ fn a_message_accepted_without_a_response_is_sent_twice_and_the_report_says_so() 
     let stats = report.stats;
     assert_eq!((stats.sent, stats.dropped.send_failed, stats.unconfirmed), (0, 1, 1), "{report}");
     assert!(report.to_string().ends_with("1 lost may have arrived"), "{report}");
-    let said = "given up after 2 attempts, but the server may have processed it all the same";
-    assert!(logger.has(said), "{:?}", logger.all());
+    let message = "given up after 2 attempts, but the server may have processed it all the same";
+    assert!(logger.has(message), "{:?}", logger.all());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use jaeger_client::{
 
 use crate::support::http::{Server, ServerResponse, nobody, status};
 use crate::support::transport::By;
-use crate::support::{SOON, Seeded, binary, builder, eventually, said};
+use crate::support::{SOON, Seeded, binary, builder, eventually, memory_logger};
 
 /// A folder of a test's own, which goes with it.
 struct Folder(PathBuf);
@@ -91,7 +91,7 @@ fn save(file: &Path, spans: std::ops::Range<usize>) -> Stats {
 
 fn replayed(file: &Path, server: &Server) -> ReplayReport {
     let destination = Destination::collector(once(server.url()));
-    replay(file, destination, ReplayOptions::default().logger(said())).unwrap()
+    replay(file, destination, ReplayOptions::default().logger(memory_logger())).unwrap()
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn batches_refused_for_good_are_no_longer_saved() {
 #[test]
 fn the_file_keeps_to_its_bound_and_what_has_no_room_is_counted_as_lost() {
     let folder = Folder::new();
-    let logger = said();
+    let logger = memory_logger();
     let (tracer, closer) = builder()
         .logger(logger.clone())
         .collector(HttpConfig::new(nobody()))
@@ -245,7 +245,7 @@ fn several_destinations_are_distinguished_and_each_is_replayed_by_itself() {
     }
     let server = collector(|_| true);
     let replay_only = |name: Option<&str>| {
-        let options = ReplayOptions::default().logger(said());
+        let options = ReplayOptions::default().logger(memory_logger());
         let options = name.map_or_else(ReplayOptions::default, |name| options.only(name));
         replay(folder.file(), Destination::collector(once(server.url())), options)
     };
@@ -421,7 +421,7 @@ fn law_damage_is_noticed_and_nothing_that_was_not_saved_is_sent() {
         }
         fs::write(folder.file(), &bytes).unwrap();
         let memory = jaeger_client::InMemoryReporter::new();
-        let options = ReplayOptions::default().logger(said());
+        let options = ReplayOptions::default().logger(memory_logger());
         match replay(folder.file(), Destination::in_memory(&memory), options) {
             Ok(report) => {
                 let sent = memory.take();

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::strategies::{Script, Strategies, StrategyResponse};
-use crate::support::{SOON, Said, eventually, timed};
+use crate::support::{MemoryLogger, SOON, eventually, timed};
 use jaeger_client::encoding::ValueView;
 use jaeger_client::sampler::{
     ConstSampler, Decision, FetchError, FetchOutcome, ManualSpan, OperationRule, PrioritySampler,
@@ -201,8 +201,8 @@ fn a_strategy_of_the_same_kind_does_not_give_the_allowance_out_anew() {
 /// Keeps the errors and, apart from them, what else a tracer says of itself.
 #[derive(Debug, Default)]
 struct Both {
-    errors: Said,
-    news: Said,
+    errors: MemoryLogger,
+    news: MemoryLogger,
 }
 
 impl Logger for Both {
@@ -241,24 +241,24 @@ fn a_tracer_samples_the_very_traces_that_the_same_probability_would() {
 #[test]
 fn errors_are_logged_and_so_is_the_end_of_them() {
     let server = Strategies::start("oops");
-    let said = Arc::<Both>::default();
+    let log = Arc::<Both>::default();
     let sampler = RemoteSampler::builder("svc")
         .sampling_server_url(server.url())
         .refresh_interval(OFTEN)
         .build()
         .unwrap();
-    let builder = Tracer::builder("svc").sampler(sampler).logger(Arc::clone(&said));
+    let builder = Tracer::builder("svc").sampler(sampler).logger(Arc::clone(&log));
     let (tracer, _closer) = builder.null_reporter().build().unwrap();
     let updates_err = || tracer.sampler_status().remote.unwrap().updates_err;
     eventually(|| updates_err() >= 3);
-    let errors = || said.errors.all().len();
-    assert_eq!(errors(), 1, "at most once a minute: {:?}", said.errors.all());
-    assert!(said.errors.has("unreadable response"));
-    assert!(said.errors.has("still sampling probabilistic: 0.001 of traces"));
+    let errors = || log.errors.all().len();
+    assert_eq!(errors(), 1, "at most once a minute: {:?}", log.errors.all());
+    assert!(log.errors.has("unreadable response"));
+    assert!(log.errors.has("still sampling probabilistic: 0.001 of traces"));
     server.set(StrategyResponse::Body(500, String::new()));
     eventually(|| errors() == 2);
     server.set_body(HALF);
-    eventually(|| said.news.has("sampling now probabilistic: 0.5 of traces"));
+    eventually(|| log.news.has("sampling now probabilistic: 0.5 of traces"));
 }
 
 /// Gives no response until it is let go.
@@ -417,14 +417,20 @@ fn an_unusable_url_is_refused_when_the_sampler_is_built() {
     };
     let url = |url: &str| error(RemoteSampler::builder("svc").sampling_server_url(url));
     for wrong in ["", "ftp://host/x", "http://", "http://a b/", "http://[::1"] {
-        let said = url(wrong);
-        assert!(said.contains("sampling_server_url") && said.contains("5778"), "{wrong}: {said}");
+        let message = url(wrong);
+        assert!(
+            message.contains("sampling_server_url") && message.contains("5778"),
+            "{wrong}: {message}"
+        );
     }
     for right in ["localhost:5778", "http://[::1]:5778/sampling", "https://host/sampling?x=1"] {
         let built = RemoteSampler::builder("svc").sampling_server_url(right).build().map(drop);
         if right.starts_with("https:") && !cfg!(feature = "tls") {
-            let said = built.unwrap_err().to_string();
-            assert!(said.contains("sampling_server_url") && said.contains("`tls`"), "{said}");
+            let message = built.unwrap_err().to_string();
+            assert!(
+                message.contains("sampling_server_url") && message.contains("`tls`"),
+                "{message}"
+            );
         } else {
             assert!(built.is_ok(), "{right}: {built:?}");
         }

@@ -48,12 +48,12 @@ fn the_clock_that_is_read_is_shown_and_logged() {
         .build()
         .unwrap();
     eventually(|| !lines.all().is_empty());
-    let said = lines.all();
-    if is_trusted() && said[0] == "the processor's counter" {
+    let messages = lines.all();
+    if is_trusted() && messages[0] == "the processor's counter" {
         assert!(matches!(tracer.clock_source(), ClockSource::Counter | ClockSource::System));
     } else {
         assert_eq!(tracer.clock_source(), ClockSource::System);
-        assert!(said[0].starts_with("the system's: "), "{said:?}");
+        assert!(messages[0].starts_with("the system's: "), "{messages:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{builder, said};
+use crate::support::{builder, memory_logger};
 use jaeger_client::encoding::{TagView, ValueView, put_tag};
 use jaeger_client::sampler::{
     ConstSampler, Decision, PrioritySampler, Sampler, SamplingParameters, TagMatchingSampler,
@@ -75,7 +75,7 @@ fn a_panic_is_counted_and_the_next_observer_is_notified_and_the_span_is_sent() {
             .observer(AtEnd(move |span: &ObservedSpan<'_>| {
                 to.add(span.operation_name());
             }))
-            .logger(said())
+            .logger(memory_logger())
             .in_memory(&memory)
             .build()
             .unwrap();
@@ -109,7 +109,7 @@ fn an_observer_may_use_its_tracer_and_the_very_span_and_is_not_notified_of_its_o
         let (tracer, closer) = builder()
             .sampler(ConstSampler::new(sampled))
             .observer(observer)
-            .logger(said())
+            .logger(memory_logger())
             .null_reporter()
             .build()
             .unwrap();
@@ -240,7 +240,7 @@ fn tags_that_a_sampler_adds_after_the_start_are_not_among_them_either() {
         let observer = AtEnd(move |span: &ObservedSpan<'_>| {
             to.add(format!("{:?}", span.tags().collect::<Vec<_>>()));
         });
-        let built = built.observer(observer).logger(said()).clock(Arc::clone(&clock));
+        let built = built.observer(observer).logger(memory_logger()).clock(Arc::clone(&clock));
         let (tracer, _closer) = built.in_memory(&memory).build().unwrap();
         tracer.start_span("matched").set_tag("tenant", "acme").finish();
         drop(tracer.span("matched at once").tag("tenant", "acme").start());
@@ -271,7 +271,7 @@ fn text_of_others_is_not_read_as_a_tag_where_tags_were_discarded_before() {
     let (tracer, _closer) = builder()
         .sampler(ConstSampler::new(true))
         .observer(observer)
-        .logger(said())
+        .logger(memory_logger())
         .null_reporter()
         .build()
         .unwrap();
@@ -305,7 +305,7 @@ fn spans_of_many_threads_are_all_observed_once() {
     let (tracer, _closer) = builder()
         .sampler(ConstSampler::new(true))
         .observer(observer)
-        .logger(said())
+        .logger(memory_logger())
         .null_reporter()
         .build()
         .unwrap();

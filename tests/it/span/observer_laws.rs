@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use super::random::{moment, remote};
-use crate::support::{Seeded, builder, said};
+use crate::support::{Seeded, builder, memory_logger};
 use jaeger_client::encoding::SpanView;
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
@@ -186,7 +186,8 @@ impl Side {
         let clock = Arc::new(ManualClock::new());
         clock.advance(Duration::from_secs(1));
         let memory = InMemoryReporter::new();
-        let built = configured(kind).observer(observer).logger(said()).clock(Arc::clone(&clock));
+        let built =
+            configured(kind).observer(observer).logger(memory_logger()).clock(Arc::clone(&clock));
         let (tracer, closer) = built.in_memory(&memory).build().unwrap();
         let other = builder().sampler(ConstSampler::new(true)).clock(Arc::clone(&clock));
         let (other, other_closer) = other.null_reporter().build().unwrap();

@@ -371,10 +371,10 @@ fn a_panic_of_an_observer_is_counted_and_reported_and_harms_no_span() {
             panic!("drop");
         }
     }
-    let (calls, said) = (Calls::default(), crate::support::said());
+    let (calls, log) = (Calls::default(), crate::support::memory_logger());
     let (builder, memory) = builder(true);
     let (tracer, closer) = builder
-        .logger(Arc::clone(&said))
+        .logger(Arc::clone(&log))
         .observer(Starting(|_: &Span| Some(Box::new(Panics) as Box<dyn SpanObserver>)))
         .observer(Starting(|_: &Span| panic!("start")))
         .observer(calls.named("o"))
@@ -390,8 +390,8 @@ fn a_panic_of_an_observer_is_counted_and_reported_and_harms_no_span() {
     assert!(stats.is_balanced());
     assert_eq!((stats.observer_panics, stats.sent, stats.open), (50, 10, 0));
     assert!(memory.spans().iter().all(|span| span.view().tags().count() == 3));
-    assert_eq!(said.all().len(), 1, "once a minute: {:?}", said.all());
-    assert!(said.has("Observer::on_start_span panicked: start"));
+    assert_eq!(log.all().len(), 1, "once a minute: {:?}", log.all());
+    assert!(log.has("Observer::on_start_span panicked: start"));
 }
 
 #[test]

@@ -149,8 +149,8 @@ fn spans_that_are_not_sampled_are_listed_too_and_show_when_they_are_forced() {
 /// Leaves three spans open, one renamed, and ends the tracer.
 fn leave_open(end: impl FnOnce(jaeger_client::Closer)) -> Vec<String> {
     let clock = Arc::new(ManualClock::new());
-    let said = crate::support::said();
-    let builder = watching(2).clock(Arc::clone(&clock)).logger(Arc::clone(&said));
+    let log = crate::support::memory_logger();
+    let builder = watching(2).clock(Arc::clone(&clock)).logger(Arc::clone(&log));
     let (tracer, closer) = builder.build().unwrap();
     let charge = tracer.start_span("GET");
     charge.set_operation_name("charge\n");
@@ -160,7 +160,7 @@ fn leave_open(end: impl FnOnce(jaeger_client::Closer)) -> Vec<String> {
     tracer.start_span("finished").finish();
     clock.advance(Duration::from_millis(50));
     end(closer);
-    said.all()
+    log.all()
 }
 
 #[test]
@@ -176,33 +176,33 @@ fn the_close_logs_once_which_spans_were_never_finished() {
 #[test]
 fn what_the_close_says_is_bounded_and_nothing_is_said_where_all_are_finished() {
     let close = |count: usize| {
-        let said = crate::support::said();
-        let (tracer, closer) = watching(1000).logger(Arc::clone(&said)).build().unwrap();
+        let log = crate::support::memory_logger();
+        let (tracer, closer) = watching(1000).logger(Arc::clone(&log)).build().unwrap();
         let long = "n".repeat(10_000);
         let spans: Vec<_> = (0..count).map(|_| tracer.start_span(long.clone())).collect();
         let _ = closer.close(crate::support::SOON);
         drop(spans);
         // Spans that were finished after the close may be logged as well.
-        said.all().into_iter().filter(|line| line.contains("never")).collect::<Vec<_>>()
+        log.all().into_iter().filter(|line| line.contains("never")).collect::<Vec<_>>()
     };
     assert!(close(0).is_empty());
     assert!(close(1)[0].starts_with("1 span was never finished: nnn"));
     assert!(!close(10)[0].contains("more"));
-    let said = close(500);
-    assert_eq!(said.len(), 1);
-    assert!(said[0].starts_with("500 spans were never finished: n"), "{said:?}");
-    assert!(said[0].ends_with(" and 490 more") && said[0].len() < 1000, "{said:?}");
+    let messages = close(500);
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].starts_with("500 spans were never finished: n"), "{messages:?}");
+    assert!(messages[0].ends_with(" and 490 more") && messages[0].len() < 1000, "{messages:?}");
 }
 
 #[test]
 fn nothing_is_listed_or_logged_by_a_tracer_that_does_not_track_open_spans() {
-    let said = crate::support::said();
-    let (tracer, closer) = watching(0).logger(Arc::clone(&said)).build().unwrap();
+    let log = crate::support::memory_logger();
+    let (tracer, closer) = watching(0).logger(Arc::clone(&log)).build().unwrap();
     let _span = tracer.start_span("op");
     let open = tracer.open_spans();
     assert!(open.is_empty() && open.spans.is_empty() && open.not_listed == 0);
     let _ = closer.close(crate::support::SOON);
-    assert!(said.all().is_empty(), "{:?}", said.all());
+    assert!(log.all().is_empty(), "{:?}", log.all());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::random::{moment, remote};
-use crate::support::{Seeded, builder, said};
+use crate::support::{Seeded, builder, memory_logger};
 use jaeger_client::sampler::{ConstSampler, PrioritySampler, TagMatchingSampler};
 use jaeger_client::{
     Closer, FinishOptions, IdGenerator, InMemoryReporter, LogRecord, ManualClock, Observer,
@@ -148,7 +148,7 @@ impl Side {
         let (memory, calls) = (InMemoryReporter::new(), Calls::default());
         let clock = Arc::new(ManualClock::new());
         clock.advance(Duration::from_secs(1));
-        let builder = configured(kind, &calls).logger(said()).clock(Arc::clone(&clock));
+        let builder = configured(kind, &calls).logger(memory_logger()).clock(Arc::clone(&clock));
         let builder = builder.id_generator(Counting::default()).in_memory(&memory);
         let (tracer, closer) = builder.build().unwrap();
         let spans = std::iter::repeat_with(|| None).take(PLACES as usize).collect();

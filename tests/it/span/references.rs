@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use crate::support::memory_logger;
 use crate::support::read::{Span as Finished, Value, finished};
-use crate::support::said;
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{
     Closer, InMemoryReporter, NullLogger, Span, SpanContext, SpanId, TraceFutureExt, TraceId,
@@ -279,7 +279,7 @@ fn what_a_span_that_stopped_recording_at_its_start_had_been_given_is_gone() {
 #[test]
 fn calls_after_the_end_do_nothing_and_are_counted() {
     let memory = InMemoryReporter::new();
-    let logger = said();
+    let logger = memory_logger();
     let builder = Tracer::builder("svc").logger(Arc::clone(&logger)).in_memory(&memory);
     let (tracer, _closer) = builder.build().unwrap();
     let span = tracer.start_span("op");
@@ -295,7 +295,7 @@ fn calls_after_the_end_do_nothing_and_are_counted() {
 
 #[test]
 fn calls_after_the_end_of_an_unsampled_span_do_nothing_and_are_counted() {
-    let builder = Tracer::builder("svc").sampler(ConstSampler::new(false)).logger(said());
+    let builder = Tracer::builder("svc").sampler(ConstSampler::new(false)).logger(memory_logger());
     let (tracer, _closer) = builder.null_reporter().build().unwrap();
     let span = tracer.start_span("op");
     span.finish();

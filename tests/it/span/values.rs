@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::support::read::{Value, finished};
 use crate::support::transport::{By, Taken, limited};
-use crate::support::{SOON, Seeded, builder, edge_cases, said, storable};
+use crate::support::{SOON, Seeded, builder, edge_cases, memory_logger, storable};
 use jaeger_client::encoding::{BatchView, ENCODINGS};
 use jaeger_client::transport::Sent;
 use jaeger_client::{
@@ -126,7 +126,7 @@ proptest! {
 
 #[test]
 fn times_that_no_server_stores_are_moved_counted_and_reported_once() {
-    let (memory, logger) = (InMemoryReporter::new(), said());
+    let (memory, logger) = (InMemoryReporter::new(), memory_logger());
     let builder = builder().logger(Arc::clone(&logger)).in_memory(&memory);
     let (tracer, _closer) = builder.build().unwrap();
     let year_1 = UNIX_EPOCH - Duration::from_secs(62_135_596_800);
@@ -188,7 +188,8 @@ fn a_logger_that_is_called_with_a_time_may_use_the_span_it_was_given_to() {
 
 #[test]
 fn a_clock_before_1970_is_reported_and_its_spans_begin_in_1970() {
-    let (memory, logger, clock) = (InMemoryReporter::new(), said(), Arc::new(ManualClock::new()));
+    let (memory, logger, clock) =
+        (InMemoryReporter::new(), memory_logger(), Arc::new(ManualClock::new()));
     clock.set_wall(UNIX_EPOCH - Duration::from_secs(100));
     let builder = builder().clock(Arc::clone(&clock)).logger(Arc::clone(&logger));
     let (tracer, _closer) = builder.in_memory(&memory).build().unwrap();
@@ -303,17 +304,17 @@ fn a_process_that_leaves_no_room_for_spans_is_named_with_its_largest_tag() {
     let large = builder().tag("build.log", "x".repeat(70_000)).tag("other", "y".repeat(100));
     let error = large.agent("localhost:6831").build().map(drop).unwrap_err();
     assert!(matches!(error, ConfigError::ProcessTooLarge { .. }), "{error:?}");
-    let said = error.to_string();
+    let message = error.to_string();
     for part in ["the 7 tags of the process", "\"build.log\" takes 70", "64850", "65000"] {
-        assert!(said.contains(part), "{said}");
+        assert!(message.contains(part), "{message}");
     }
     let many = (0..10_000).fold(builder(), |builder, n| builder.tag(format!("key-{n}"), n));
-    let said = many.agent("localhost:6831").build().map(drop).unwrap_err().to_string();
-    assert!(said.contains("the 10005 tags of the process"), "{said}");
+    let message = many.agent("localhost:6831").build().map(drop).unwrap_err().to_string();
+    assert!(message.contains("the 10005 tags of the process"), "{message}");
     // With a usual process it is the size that is wrong.
     let small = builder().max_packet_size(200).agent("localhost:6831");
-    let said = small.build().map(drop).unwrap_err().to_string();
-    assert!(said.starts_with("reporter.max_packet_size is \"200\""), "{said}");
+    let message = small.build().map(drop).unwrap_err().to_string();
+    assert!(message.starts_with("reporter.max_packet_size is \"200\""), "{message}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! OTLP over HTTPS and through proxies: by the environment, whom each side trusts, and what is said
+//! OTLP over HTTPS and through proxies: by the environment, whom each side trusts, and the message
 //! where one of them speaks without encryption.
 
 #![cfg(all(feature = "tls", feature = "otlp"))]
@@ -11,12 +11,12 @@ use std::{env, fs, process, thread};
 use super::tls::{Authority, tunnel};
 use crate::support::http::{Server, status};
 use crate::support::otlp::Request as Export;
-use crate::support::{SOON, Said, builder, said};
+use crate::support::{MemoryLogger, SOON, builder, memory_logger};
 use jaeger_client::{Closer, Configuration, OtlpConfig, ProxyConfig, Stats, Tracer};
 use prost::Message;
 
-fn send_one(config: OtlpConfig) -> (Stats, Arc<Said>) {
-    let logger = said();
+fn send_one(config: OtlpConfig) -> (Stats, Arc<MemoryLogger>) {
+    let logger = memory_logger();
     // A server that refuses a client may just go away, which may pass.
     let config = OtlpConfig { max_attempts: 2, ..config };
     let built = builder().logger(Arc::clone(&logger)).otlp(config).build();

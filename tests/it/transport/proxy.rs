@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::http::{Server, ServerResponse, nobody, redirect, status};
-use crate::support::{SOON, binary, builder, eventually, said};
+use crate::support::{SOON, binary, builder, eventually, memory_logger};
 use jaeger_client::policy::{
     BaggageRestrictionManager, DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler,
 };
@@ -138,7 +138,7 @@ fn a_proxy_that_fails_is_named_and_its_password_is_not() {
         (refuses.port(), "responded with 407", 0),
         (breaks.port(), "ended without a response", 1),
     ] {
-        let logger = said();
+        let logger = memory_logger();
         let config = HttpConfig {
             proxy: through(&format!("http://ann:hush@127.0.0.1:{port}")),
             retry_limit: Duration::from_millis(200),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::http::{Server, ServerResponse, nobody};
-use crate::support::{SOON, builder, eventually, said};
+use crate::support::{SOON, builder, eventually, memory_logger};
 use jaeger_client::sampler::SamplerParams;
 use jaeger_client::{
     BaggageRestrictionsConfig, Configuration, Destination, HttpConfig, ReporterConfig,
@@ -175,12 +175,12 @@ fn no_log_line_about_a_collector_shows_a_secret() {
             retry_limit: Duration::ZERO,
             ..HttpConfig::new(format!("{url}/api/traces?token=s3cret"))
         };
-        let said = said();
+        let log = memory_logger();
         let (tracer, closer) =
-            builder().logger(Arc::clone(&said)).collector(config).build().unwrap();
+            builder().logger(Arc::clone(&log)).collector(config).build().unwrap();
         tracer.start_span("op").finish();
         assert_eq!(closer.close(SOON).stats.dropped.send_failed, 1);
-        let lines = said.all().join("\n");
+        let lines = log.all().join("\n");
         assert!(lines.contains("/api/traces?token=(hidden)"), "{lines}");
         assert_eq!(lines.contains("responded with"), !responded.is_empty(), "{lines}");
         assert_eq!(lines.contains("OTLP"), responded == "415", "{lines}");
@@ -192,7 +192,7 @@ fn no_log_line_about_a_collector_shows_a_secret() {
 #[cfg(feature = "remote-sampler")]
 #[test]
 fn no_log_line_or_status_of_a_poller_shows_a_secret() {
-    let said = said();
+    let log = memory_logger();
     let url = repeating(404);
     let host_port = format!("{url}?token=s3cret&x=");
     let configuration = Configuration {
@@ -211,15 +211,15 @@ fn no_log_line_or_status_of_a_poller_shows_a_secret() {
         }),
         ..Configuration::new("svc")
     };
-    let logger = Arc::clone(&said);
+    let logger = Arc::clone(&log);
     let (tracer, closer) =
         configuration.new_tracer_with(|builder| builder.logger(logger).null_reporter()).unwrap();
     tracer.start_span("op").set_tag("sampling.priority", 1).finish();
     eventually(|| {
-        said.has("sampling") && said.has("baggage restrictions") && said.has("debugging credits")
+        log.has("sampling") && log.has("baggage restrictions") && log.has("debugging credits")
     });
     let status = tracer.sampler_status();
-    let lines = said.all().join("\n");
+    let lines = log.all().join("\n");
     let updates = (tracer.baggage_restriction_updates(), tracer.debug_throttler_updates());
     for shown in [lines, format!("{status} {status:?}"), format!("{updates:?}")] {
         assert!(!shown.contains("s3cret") && shown.contains("(hidden)"), "{shown}");

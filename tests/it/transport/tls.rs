@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::support::http::{Request, Server, ServerResponse, Stream, Wrap, redirect, status};
-use crate::support::{SOON, binary, builder, said};
+use crate::support::{SOON, binary, builder, memory_logger};
 use jaeger_client::{Dropped, HttpConfig, ProxyConfig};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -90,7 +90,7 @@ fn send_two(host: &str, server: &Server, ca: Option<String>, words: &str) -> (u6
         auth_token: Some("t0ken".into()),
         ..HttpConfig::new(format!("https://{host}:{}", server.port()))
     };
-    let logger = said();
+    let logger = memory_logger();
     let builder = builder().logger(Arc::clone(&logger)).collector(config);
     let (tracer, closer) = builder.build().unwrap();
     for sent in 0..2 {
@@ -175,7 +175,7 @@ fn a_server_that_requests_a_client_certificate_gets_it() {
             max_attempts: 2,
             ..HttpConfig::new(format!("https://localhost:{}", server.port()))
         };
-        let logger = said();
+        let logger = memory_logger();
         let (tracer, closer) =
             builder().logger(Arc::clone(&logger)).collector(config).build().unwrap();
         tracer.start_span("op").finish();
@@ -268,7 +268,7 @@ fn an_https_url_is_reached_by_a_tunnel_through_the_proxy() {
             },
             ..HttpConfig::new("https://collector.invalid:14268")
         };
-        let logger = said();
+        let logger = memory_logger();
         let (tracer, closer) =
             builder().logger(Arc::clone(&logger)).collector(config).build().unwrap();
         tracer.start_span("op").finish();
@@ -294,7 +294,7 @@ fn a_redirect_to_https_on_the_same_host_is_followed_and_one_back_is_not() {
     let encrypted = authority.server(&["localhost"]);
     let target = format!("https://localhost:{}/in", encrypted.port());
     let plain = Server::start(move |_, _| redirect(308, &target));
-    let logger = said();
+    let logger = memory_logger();
     let config = HttpConfig::new(format!("http://localhost:{}", plain.port()));
     let (tracer, closer) = builder().logger(Arc::clone(&logger)).collector(config).build().unwrap();
     tracer.start_span("op").finish();
@@ -306,7 +306,7 @@ fn a_redirect_to_https_on_the_same_host_is_followed_and_one_back_is_not() {
     let plain = Server::start(|_, _| status(202));
     let target = format!("http://localhost:{}/in", plain.port());
     let encrypted = authority.server_for(&["localhost"], None, move |_, _| redirect(308, &target));
-    let logger = said();
+    let logger = memory_logger();
     let config = HttpConfig {
         ca_certificates: Some(authority.pem()),
         ..HttpConfig::new(format!("https://localhost:{}", encrypted.port()))

@@ -191,7 +191,7 @@ impl Query {
         }
         match (status, response) {
             (200, Ok(ApiResponse { errors: Some(errors), .. })) if !errors.is_empty() => {
-                Err(QueryError::Status { url, status, message: said(&errors) })
+                Err(QueryError::Status { url, status, message: joined_messages(&errors) })
             }
             (200, Ok(response)) => Ok(response.data),
             (404, Ok(ApiResponse { errors: Some(errors), .. }))
@@ -200,7 +200,7 @@ impl Query {
                 Ok(None)
             }
             (status, Ok(response)) if status != 200 => {
-                let message = said(&response.errors.unwrap_or_default());
+                let message = joined_messages(&response.errors.unwrap_or_default());
                 Err(QueryError::Status { url, status, message })
             }
             (200, Err(error)) if error.is_io() => {
@@ -217,7 +217,7 @@ impl Query {
 }
 
 /// Formats the errors in a response as the end of a sentence.
-fn said(errors: &[ResponseError]) -> String {
+fn joined_messages(errors: &[ResponseError]) -> String {
     let Some(text) = errors.iter().find_map(|error| error.msg.as_deref()) else {
         return String::new();
     };

@@ -185,15 +185,15 @@ fn servers_other_than_jaeger_are_errors_that_show_their_response() {
     let deep = "[".repeat(100_000).into_bytes();
     let of_other_form = || data(&json!({"services": []}));
     let cut = || (200, "content-length: 900\r\n", br#"{"data":["shop","#.to_vec());
-    let said = br#"{"data":null,"errors":[{"code":503,"msg":"no \u001b[31m storage"}]}"#;
+    let body = br#"{"data":null,"errors":[{"code":503,"msg":"no \u001b[31m storage"}]}"#;
     for (url, words) in [
         (serve(move |_| html()), "base path"),
         (serve(move |_| (200, "", deep.clone())), "did not answer as a Jaeger"),
         (serve(move |_| of_other_form()), "did not answer as a Jaeger"),
         (serve(move |_| cut()), "/api/services"),
         (serve(|_| (404, "", b"nothing here".to_vec())), "answered 404"),
-        (serve(|_| (503, "", said.to_vec())), "answered 503: no \\u{1b}[31m storage"),
-        (serve(|_| (200, "", said.to_vec())), "answered 200: no"),
+        (serve(|_| (503, "", body.to_vec())), "answered 503: no \\u{1b}[31m storage"),
+        (serve(|_| (200, "", body.to_vec())), "answered 200: no"),
         (serve(|_| (302, "location: http://elsewhere/\r\n", Vec::new())), "\"http://elsewhere/\""),
         (serve(|_| (200, "", b"\xff\xfe".to_vec())), "did not answer as a Jaeger"),
     ] {

@@ -228,14 +228,14 @@ fn changed_cases_pass_deviate_and_fail_as_listed() {
 #[test]
 fn unknown_files_are_errors_and_no_failures() {
     let mut report = Report::default();
-    for (text, said) in [
+    for (text, message) in [
         ("", "no JSON"),
         ("{}", "unknown format"),
         (r#"{"format": "other/1"}"#, "unknown format \"other/1\""),
         (r#"{"format": "jaeger-client-golden/1", "file": "x"}"#, "unknown kind of cases \"x\""),
     ] {
         let error = run_text("file", text, None, &mut report).unwrap_err();
-        assert!(error.contains(said), "{error}");
+        assert!(error.contains(message), "{error}");
     }
     assert_eq!(report.failed, 0);
 }

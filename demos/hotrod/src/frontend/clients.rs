@@ -35,7 +35,7 @@ pub(crate) struct Clients {
     places: Places,
 }
 
-/// A service did not answer as it should; or said that there is no such thing.
+/// A service did not answer as it should, or answered that there is no such thing.
 #[derive(Debug)]
 pub(crate) enum Failed {
     NotFound(String),

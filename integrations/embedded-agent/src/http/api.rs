@@ -170,11 +170,11 @@ fn references(span: &SpanView<'_>) -> Vec<Value> {
     let is_said = parent == jaeger_client::SpanId::NONE
         || span.references().any(|r| r.span_id == parent && r.trace_id == span.trace_id);
     let implied = (!is_said).then(|| value("CHILD_OF", span.trace_id, parent));
-    let said = span.references().map(|reference| {
+    let explicit = span.references().map(|reference| {
         let kind = if reference.follows_from { "FOLLOWS_FROM" } else { "CHILD_OF" };
         value(kind, reference.trace_id, reference.span_id)
     });
-    implied.into_iter().chain(said).collect()
+    implied.into_iter().chain(explicit).collect()
 }
 
 fn tags<'a>(tags: impl Iterator<Item = TagView<'a>>) -> Vec<Value> {

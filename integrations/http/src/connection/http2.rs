@@ -73,7 +73,7 @@ impl Unanswered {
         Self { error: error.into(), unsent: None, taken: false }
     }
 
-    /// Returns whether the server has said that it did not process the request.
+    /// Returns whether the server has reported that it did not process the request.
     ///
     /// # Source
     ///

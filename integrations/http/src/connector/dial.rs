@@ -94,7 +94,7 @@ impl Dial {
         self.connect_start();
     }
 
-    /// An address is tried, if its name is known and nothing was said of it before.
+    /// Records that an address is tried, unless its name is still resolved or that is recorded.
     pub(super) fn connect_start(&self) {
         let address = {
             let mut progress = self.progress.lock();

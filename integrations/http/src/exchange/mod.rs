@@ -101,7 +101,7 @@ impl Exchange {
         }
     }
 
-    /// Reads how a call ended, if that is said in these headers or trailers.
+    /// Reads how a call ended, if these headers or trailers have it.
     fn ended(&mut self, headers: &HeaderMap) {
         if self.call.is_some()
             && let Some(code) = Code::read(headers)

@@ -95,7 +95,7 @@ pub trait ClientTrace: Send + Sync {
         let _ = error;
     }
 
-    /// The server said that it did not process the request, or a connection of HTTP/2 broke under
+    /// The server reported that it did not process the request, or a connection of HTTP/2 broke under
     /// one that may be sent twice; it will be sent again. A dead connection of HTTP/1 is not
     /// reported, as in Go, but [`get_conn`](Self::get_conn) comes once more.
     fn retry(&self, error: &Error) {

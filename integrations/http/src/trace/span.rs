@@ -217,7 +217,7 @@ impl ClientTrace for SpanTrace {
     }
 
     fn retry(&self, error: &Error) {
-        // The last cause says most: what the server said.
+        // The last cause is the most specific: the answer of the server.
         let mut cause: &dyn StdError = error;
         while let Some(next) = cause.source() {
             cause = next;

@@ -96,7 +96,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// Returns what is said to each request in turn; `last` to every later one.
+    /// Returns the response to each request in turn; `last` to every later one.
     pub async fn start(responses: &'static [&'static [Say]], whole: bool, window: u32) -> Self {
         let (config, acceptor) = super::tls::both(&[b"h2"]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -242,7 +242,7 @@ pub fn refusing_port() -> (tokio::net::TcpSocket, u16) {
     (socket, port)
 }
 
-/// A port whose connections are taken by the system, and by nobody else: nothing is read or said.
+/// A port whose connections are taken by the system, and by nobody else: nothing is read or written.
 pub fn mute_port() -> (std::net::TcpListener, u16) {
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = mute.local_addr().unwrap().port();

@@ -74,7 +74,7 @@ enum Why {
     /// The connection of HTTP/2 broke.
     #[cfg(feature = "http2")]
     Lost,
-    /// The server has said that it did not process the request.
+    /// The server has reported that it did not process the request.
     #[cfg(feature = "http2")]
     Refused,
 }
