@@ -86,19 +86,21 @@ fn hex_16(value: u64) -> [u8; 16] {
         x = (x | (x << 8)) & 0x00ff_00ff_00ff_00ff;
         (x | (x << 4)) & 0x0f0f_0f0f_0f0f_0f0f
     }
-    #[inline]
-    fn digits(nibbles: u64) -> u64 {
-        let above_nine = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
-        nibbles + 0x3030_3030_3030_3030 + above_nine * 39
-    }
     let mut out = [0; 16];
     let (high, low) = out.split_at_mut(8);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
     {
-        high.copy_from_slice(&digits(spread((value >> 32) as u32)).to_be_bytes());
-        low.copy_from_slice(&digits(spread(value as u32)).to_be_bytes());
+        high.copy_from_slice(&hex_digits(spread((value >> 32) as u32)).to_be_bytes());
+        low.copy_from_slice(&hex_digits(spread(value as u32)).to_be_bytes());
     }
     out
+}
+
+/// Returns the lower-case digits of eight values below 16, one in each byte.
+#[inline]
+fn hex_digits(nibbles: u64) -> u64 {
+    let above_nine = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    nibbles + 0x3030_3030_3030_3030 + above_nine * 39
 }
 
 /// Parses 16 hex digits of either case; `None` if there is any other character.
@@ -119,15 +121,10 @@ fn read_16<const LOWER: bool>(digits: &[u8; 16]) -> Option<u64> {
     #[inline]
     fn read_8<const LOWER: bool>(digits: u64) -> (u64, u64) {
         let letters = (digits >> 6) & 0x0101_0101_0101_0101;
-        let nibbles = (digits & 0x0f0f_0f0f_0f0f_0f0f) + letters * 9;
-        // A digit's byte is 0x30 and up, a small letter's 0x60 and up, a capital's 0x40 and up.
+        let nibbles = ((digits & 0x0f0f_0f0f_0f0f_0f0f) + letters * 9) & 0x0f0f_0f0f_0f0f_0f0f;
+        // What is no digit has a value whose digit is another character.
         let small = if LOWER { digits } else { digits | (letters << 5) };
-        let kind = small & 0xf0f0_f0f0_f0f0_f0f0;
-        let other_kind = kind ^ (0x3030_3030_3030_3030 + letters * 0x30);
-        // Letters stand for more than nine and less than 16, digits for no more than nine.
-        let above_nine = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
-        let above_15 = nibbles & 0x1010_1010_1010_1010;
-        (nibbles, other_kind | (above_nine ^ letters) | above_15)
+        (nibbles, small ^ hex_digits(nibbles))
     }
     #[inline]
     fn pack(nibbles: u64) -> u64 {
@@ -143,7 +140,7 @@ fn read_16<const LOWER: bool>(digits: &[u8; 16]) -> Option<u64> {
 
 /// Returns the value of a hex digit.
 #[inline]
-pub(crate) fn digit(byte: u8) -> Option<u8> {
+pub(crate) const fn digit(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
