@@ -51,37 +51,92 @@ pub(super) fn decode_into<'v>(
     scratch: &'v mut Vec<u8>,
 ) -> Option<&'v [u8]> {
     let space = if decoding == Decoding::PlusIsSpace { b'+' } else { b'%' };
-    let is_encoded = |byte: &u8| *byte == b'%' || *byte == space;
-    let Some(first) = value.iter().position(is_encoded) else { return Some(value) };
-    scratch.clear();
-    scratch.extend_from_slice(value);
-    // What is decoded is never longer. Runs of other bytes are too short to be worth a copy of their own.
-    let (mut from, mut to) = (first, first);
-    while let Some(&byte) = value.get(from) {
-        from += 1;
-        let mut decoded = byte;
-        if byte == b'%' {
-            match value.get(from..).and_then(byte_of) {
-                Some(byte) => (decoded, from) = (byte, from + 2),
-                None if decoding == Decoding::Lenient => {}
-                None => return None,
-            }
-        } else if byte == space {
-            decoded = b' ';
-        }
-        *scratch.get_mut(to)? = decoded;
-        to += 1;
+    // Eight bytes at once are compared, and copied, for less than each by itself.
+    let (mut from, mut next) = (0, word_at(value, 0));
+    while next.is_some_and(|word| plain_bytes(word) == WORD) {
+        from += WORD;
+        next = word_at(value, from);
     }
-    scratch.truncate(to);
-    Some(scratch)
+    if from >= value.len() {
+        return Some(value);
+    }
+    // What is decoded is never longer, but the last word is written as a whole.
+    if scratch.len() < value.len() + WORD {
+        scratch.resize(value.len() + WORD, 0);
+    }
+    if from > 0 {
+        scratch.get_mut(..from)?.copy_from_slice(value.get(..from)?);
+    }
+    let mut to = from;
+    while let Some(word) = next {
+        *scratch.get_mut(to..)?.first_chunk_mut()? = word.to_le_bytes();
+        let plain = plain_bytes(word).min(value.len() - from);
+        (from, to) = (from + plain, to + plain);
+        if plain < WORD {
+            let Some(&byte) = value.get(from) else { break };
+            from += 1;
+            let mut decoded = byte;
+            if byte == b'%' {
+                match value.get(from..).and_then(byte_of) {
+                    Some(byte) => (decoded, from) = (byte, from + 2),
+                    None if decoding == Decoding::Lenient => {}
+                    None => return None,
+                }
+            } else if byte == space {
+                decoded = b' ';
+            }
+            *scratch.get_mut(to)? = decoded;
+            to += 1;
+        }
+        next = word_at(value, from);
+    }
+    scratch.get(..to)
+}
+
+const WORD: usize = 8;
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// Returns the next eight bytes, the first one lowest, with zeros behind the last one; `None` if there is none.
+#[inline]
+fn word_at(value: &[u8], from: usize) -> Option<u64> {
+    let rest = value.get(from..)?;
+    match (rest.first_chunk(), value.last_chunk()) {
+        (Some(word), _) => Some(u64::from_le_bytes(*word)),
+        _ if rest.is_empty() => None,
+        (_, Some(last)) => Some(u64::from_le_bytes(*last) >> (8 * (WORD - rest.len()))),
+        _ => Some(rest.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte))),
+    }
+}
+
+/// Returns how many bytes of a word come before the first that may be `%` or `+`: one of the sixteen that begin
+/// with the same four bits, which letters and digits do not.
+#[inline]
+fn plain_bytes(word: u64) -> usize {
+    let other = (word & (0xf0 * EACH)) ^ (0x20 * EACH);
+    // The lowest bit that is set marks a byte of zero. Those above it may not be.
+    let same = other.wrapping_sub(EACH) & !other & (0x80 * EACH);
+    same.trailing_zeros() as usize / 8
 }
 
 /// Reads the two hex digits behind a `%`.
 #[inline]
 fn byte_of(digits: &[u8]) -> Option<u8> {
-    let [high, low] = digits.first_chunk()?;
-    Some((digit(*high)? << 4) | digit(*low)?)
+    let [high, low] = *digits.first_chunk()?;
+    let (high, low) = (DIGITS[usize::from(high)], DIGITS[usize::from(low)]);
+    (high | low < 16).then_some((high << 4) | low)
 }
+
+/// The values of hex digits, and a greater one of all other bytes.
+static DIGITS: [u8; 256] = {
+    let (mut digits, mut byte) = ([u8::MAX; 256], 0);
+    while byte < u8::MAX {
+        if let Some(value) = digit(byte) {
+            digits[byte as usize] = value;
+        }
+        byte += 1;
+    }
+    digits
+};
 
 /// Decodes a value in which `+` is a plus sign; `None` if a `%` is not followed by two hex digits.
 pub(crate) fn decode_with_plus(value: &[u8]) -> Option<Vec<u8>> {
@@ -111,8 +166,6 @@ pub(super) fn lower_case<'k>(key: &'k str, scratch: &'k mut String) -> &'k str {
 /// Returns whether there is an upper-case letter of ASCII.
 #[inline]
 fn has_upper_case(key: &str) -> bool {
-    const WORD: usize = 8;
-    const EACH: u64 = 0x0101_0101_0101_0101;
     // Of a byte below 128, the sum with 63 has the high bit from `A` on, and that with 37 beyond `Z`.
     let upper_case = |word: &[u8; WORD]| {
         let word = u64::from_le_bytes(*word);
@@ -165,6 +218,34 @@ mod tests {
                 let mut scratch = Vec::new();
                 let decoded = decode_into(encoded.as_bytes(), decoding, &mut scratch);
                 prop_assert_eq!(decoded, Some(value.as_bytes()));
+            }
+        }
+
+        #[test]
+        fn law_decoding_does_what_decoding_byte_by_byte_does(
+            parts in prop::collection::vec("%[0-9a-fA-F]{2}|[%+ -/]|[a-z]{1,9}|\\PC", 0..8),
+            scratch in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let value = parts.concat().into_bytes();
+            for decoding in [Decoding::PlusIsSpace, Decoding::Plus, Decoding::Lenient] {
+                let (mut expected, mut rest, mut is_valid) = (Vec::new(), value.as_slice(), true);
+                while let [byte, after @ ..] = rest {
+                    let digits = after.get(..2).filter(|_| *byte == b'%');
+                    let digits = digits.filter(|two| two.iter().all(u8::is_ascii_hexdigit));
+                    let number = digits.and_then(|digits| str::from_utf8(digits).ok());
+                    if let Some(number) = number {
+                        expected.push(u8::from_str_radix(number, 16).unwrap());
+                        rest = &after[2..];
+                        continue;
+                    }
+                    is_valid &= *byte != b'%' || decoding == Decoding::Lenient;
+                    let is_space = *byte == b'+' && decoding == Decoding::PlusIsSpace;
+                    expected.push(if is_space { b' ' } else { *byte });
+                    rest = after;
+                }
+                let mut scratch = scratch.clone();
+                let decoded = decode_into(&value, decoding, &mut scratch);
+                prop_assert_eq!(decoded, is_valid.then_some(expected.as_slice()));
             }
         }
 
