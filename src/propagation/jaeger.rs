@@ -135,6 +135,7 @@ impl Format for JaegerFormat {
         let [trace_context, baggage_prefix, debug, by_hand] =
             self.keys.each_ref().map(FormatKey::known_name);
         let kind = carrier.kind();
+        let keeps_case = kind == CarrierKind::TextMap || carrier.is_lower_case();
         let mut context = SpanContext { remote: true, ..SpanContext::default() };
         let mut baggage = BoundedBaggage::default();
         let (mut key_scratch, mut scratch) = (String::new(), Vec::new());
@@ -154,10 +155,7 @@ impl Format for JaegerFormat {
                 read_by_hand(value, &mut baggage);
             } else if begins_with(key, baggage_prefix.text()) {
                 let key = &key[baggage_prefix.text().len()..];
-                let key = match kind {
-                    CarrierKind::HttpHeaders => lower_case(key, &mut key_scratch),
-                    CarrierKind::TextMap => key,
-                };
+                let key = if keeps_case { key } else { lower_case(key, &mut key_scratch) };
                 let value = decoded(kind, value, &mut scratch);
                 baggage.set(key, &percent::text(value));
             }

@@ -207,6 +207,10 @@ impl ExtractCarrier for http::HeaderMap {
     fn kind(&self) -> CarrierKind {
         CarrierKind::HttpHeaders
     }
+
+    fn is_lower_case(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(feature = "http")]

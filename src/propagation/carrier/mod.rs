@@ -92,6 +92,12 @@ pub trait ExtractCarrier {
     fn kind(&self) -> CarrierKind {
         CarrierKind::TextMap
     }
+
+    /// Returns whether no key has an upper-case letter, whatever it holds.
+    #[doc(hidden)]
+    fn is_lower_case(&self) -> bool {
+        false
+    }
 }
 
 impl dyn ExtractCarrier + '_ {
@@ -148,5 +154,9 @@ impl<T: ExtractCarrier + ?Sized> ExtractCarrier for &T {
 
     fn kind(&self) -> CarrierKind {
         (**self).kind()
+    }
+
+    fn is_lower_case(&self) -> bool {
+        (**self).is_lower_case()
     }
 }
