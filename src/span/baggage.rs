@@ -293,7 +293,7 @@ impl Baggage {
     fn make_index(&mut self) {
         let mut index = Index::default();
         // There is room for all items that are read from a carrier.
-        index.positions.reserve(self.items.len().max(7 * MAX_SCANNED));
+        index.positions.reserve(self.items.len().max(INDEX_ROOM));
         for (at, item) in self.items.iter().enumerate() {
             if let Some(item) = item {
                 index.add(index.hasher.hash_one(self.at(*item).key), at, &self.items);
@@ -347,7 +347,10 @@ fn mark(key: &str) -> u32 {
 }
 
 /// The number of items from which on there is an index.
-const MAX_SCANNED: usize = 32;
+const MAX_SCANNED: usize = 24;
+
+/// The number of items for which an index has room from the start: as many as its table of 256 places takes.
+const INDEX_ROOM: usize = 224;
 
 /// The most that is reserved beyond what is needed, in items or bytes; memory doubles from then on.
 const MAX_SPARE: usize = 4_096;

@@ -88,16 +88,16 @@ pub(super) const CASES: &[Case] = &[
         .within(530_000, 530_000, 9)
         .in_time(407, 60_390),
     Case::new("extract 1 item", 100, |meter| extract_items(meter, 1))
-        .within(2_880, 2_880, 4)
+        .within(2_780, 2_780, 4)
         .in_time(3, 270),
     Case::new("extract 8 items", 20, |meter| extract_items(meter, 8))
-        .within(10_200, 10_200, 7)
+        .within(9_200, 9_200, 7)
         .in_time(3, 870),
     Case::new("extract 64 items", 10, |meter| extract_items(meter, 64))
-        .within(68_500, 68_500, 10)
+        .within(61_000, 61_000, 10)
         .in_time(16, 7_470),
     Case::new("extract 180 items", 10, |meter| extract_items(meter, 180))
-        .within(150_000, 167_000, 12)
+        .within(149_500, 149_500, 12)
         .in_time(25, 18_010),
     Case::new("set 1 baggage item", 100, |meter| set_items(meter, 1))
         .within(1_950, 1_950, 3)
@@ -109,10 +109,10 @@ pub(super) const CASES: &[Case] = &[
         .within(6_800, 6_800, 6)
         .in_time(37, 970),
     Case::new("set 64 baggage items", 10, |meter| set_items(meter, 64))
-        .within(55_000, 55_000, 9)
+        .within(46_500, 46_500, 9)
         .in_time(217, 8_180),
     Case::new("set 180 baggage items", 10, |meter| set_items(meter, 180))
-        .within(115_000, 115_000, 11)
+        .within(109_000, 109_000, 11)
         .in_time(573, 20_770),
     Case::new("root + 3 tags, context read", 200, |meter| {
         let (tracer, _closer) = with_format(jaeger())?;
