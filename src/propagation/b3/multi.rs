@@ -181,9 +181,11 @@ impl B3Format {
             }
         }
         if writes_decision(context) {
-            text.push([b'0' + u8::from(context.is_sampled())]);
+            // The flags of a live trace may change meanwhile.
+            let flags_now = context.flags();
+            text.push([b'0' + u8::from(flags_now & SAMPLED != 0)]);
             decision.1 = 1;
-            if is_debug(context) {
+            if flags_now & DEBUGGED == DEBUGGED {
                 text.push([b'1']);
                 flags.1 = 1;
             }

@@ -113,7 +113,7 @@ impl InjectCarrier for Checked<'_> {
                 false => self.carrier.set_known_parts(parts, text),
             };
         // Any of them may be the one that was refused.
-        are_set || set_each(self, parts, text)
+        are_set || set_each(parts, text, |key, value| self.set(key, value))
     }
 
     fn is_checked(&self) -> bool {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 
-use super::{CarrierKind, ExtractCarrier, InjectCarrier, is_same_name};
+use super::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName, is_same_name, set_each};
+use crate::id::IdText;
 
 macro_rules! map_carrier {
     ($map:ident $(, $hasher:ident)?) => {
@@ -20,6 +21,17 @@ macro_rules! map_carrier {
 
             fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
                 self.retain(|key, _| !is_stale(key));
+            }
+
+            fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
+                if !self.is_empty() {
+                    return set_each(parts, text, |key, value| self.set(key, value));
+                }
+                // None of the names has to be looked up.
+                set_each(parts, text, |key, value| {
+                    self.insert(key.to_owned(), value.to_owned());
+                    true
+                })
             }
         }
 

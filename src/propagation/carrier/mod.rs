@@ -52,7 +52,7 @@ pub trait InjectCarrier {
     /// the one before; one of 0 bytes is not set. Returns false if the carrier cannot hold one of them.
     #[doc(hidden)]
     fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
-        set_each(self, parts, text)
+        set_each(parts, text, |key, value| self.set(key, value))
     }
 
     /// Does the same where the carrier probably has them all.
@@ -69,15 +69,15 @@ pub trait InjectCarrier {
 }
 
 /// Sets several keys to parts of a text, one after the other.
-fn set_each<C: InjectCarrier + ?Sized>(
-    carrier: &mut C,
+fn set_each(
     parts: &[(&KnownName, usize)],
     text: &IdText,
+    mut set: impl FnMut(&str, &str) -> bool,
 ) -> bool {
     let (mut rest, mut all) = (text.as_str(), true);
     for (name, length) in parts.iter().filter(|(_, length)| *length > 0) {
         let Some((value, after)) = rest.split_at_checked(*length) else { return false };
-        all &= carrier.set(name.text(), value);
+        all &= set(name.text(), value);
         rest = after;
     }
     all
