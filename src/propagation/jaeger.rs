@@ -11,11 +11,12 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, Removal, write_context};
+use super::carrier::{
+    CarrierKind, ExtractCarrier, InjectCarrier, Removal, SingleValue, write_context,
+};
 use super::keys::{FormatKey, begins_with};
 use super::limits::BoundedBaggage;
 use super::percent::{self, Decoding, decode_into, encode_into, lower_case};
-use super::single_value::SingleValue;
 use super::{Extracted, Format};
 use crate::encoding::truncate;
 use crate::error::ExtractError;

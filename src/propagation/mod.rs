@@ -14,7 +14,6 @@ mod jaeger;
 mod keys;
 mod limits;
 mod percent;
-mod single_value;
 mod w3c;
 
 use std::fmt;

@@ -12,11 +12,10 @@ use super::{DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, Parsed, extract, found
 use crate::error::ExtractError;
 use crate::id::{IdText, SpanId, TraceId};
 use crate::propagation::carrier::{
-    ExtractCarrier, InjectCarrier, Removal, is_same_name, write_context,
+    ExtractCarrier, InjectCarrier, Removal, SingleValue, is_same_name, write_context,
 };
 use crate::propagation::jaeger::{number, trace_id};
 use crate::propagation::keys::FormatKey;
-use crate::propagation::single_value::SingleValue;
 use crate::propagation::{Extracted, Format};
 use crate::span::SAMPLED;
 use crate::span::SpanContext;

@@ -1,5 +1,5 @@
-//! HTTP headers as a carrier. Repeated costs are avoided: names are checked once, and the memory of
-//! values is reused.
+//! HTTP headers as a carrier, and what one of them says. Repeated costs are avoided: names are checked once,
+//! and the memory of values is reused.
 
 #[cfg(feature = "http")]
 use std::cell::RefCell;
@@ -12,6 +12,7 @@ use http::header::Entry;
 use super::is_token;
 #[cfg(feature = "http")]
 use super::{CarrierKind, ExtractCarrier, InjectCarrier};
+use crate::error::ExtractError;
 #[cfg(feature = "http")]
 use crate::id::IdText;
 
@@ -74,6 +75,82 @@ impl KnownName {
     fn header(&self) -> Option<&http::HeaderName> {
         self.header.as_ref()
     }
+}
+
+/// The one value of a header. Proxies repeat headers, on their own line or behind a comma:
+/// repetitions of the same value are accepted, and different values are an error.
+#[derive(Debug)]
+pub(in crate::propagation) struct SingleValue<T>(Option<T>);
+
+impl<T> Default for SingleValue<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: PartialEq> SingleValue<T> {
+    /// Parses the text of a header, and adds its values.
+    pub(in crate::propagation) fn add_text(
+        &mut self,
+        header: &str,
+        text: &[u8],
+        parse: impl Fn(&[u8]) -> Result<T, ExtractError>,
+    ) -> Result<(), ExtractError> {
+        if !text.contains(&b',') {
+            return self.add(header, parse(text)?);
+        }
+        let values = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let mut values = values.filter(|value| !value.is_empty()).peekable();
+        if values.peek().is_none() {
+            return self.add(header, parse(text)?);
+        }
+        values.try_for_each(|value| self.add(header, parse(value)?))
+    }
+
+    /// Does the same with a text that mostly has the form in which this client writes it. `canonical`
+    /// reads that form alone, which has no comma.
+    #[inline]
+    pub(in crate::propagation) fn add_canonical(
+        &mut self,
+        header: &str,
+        text: &[u8],
+        canonical: impl Fn(&[u8]) -> Option<T>,
+        parse: impl Fn(&[u8]) -> Result<T, ExtractError>,
+    ) -> Result<(), ExtractError> {
+        match canonical(text) {
+            Some(value) => self.add(header, value),
+            None => self.add_text(header, text, parse),
+        }
+    }
+
+    /// Returns whether nothing was added.
+    pub(in crate::propagation) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Adds a value.
+    #[inline]
+    pub(in crate::propagation) fn add(
+        &mut self,
+        header: &str,
+        value: T,
+    ) -> Result<(), ExtractError> {
+        if self.0.as_ref().is_some_and(|earlier| *earlier != value) {
+            return Err(conflicting(header));
+        }
+        self.0 = Some(value);
+        Ok(())
+    }
+
+    /// Returns the value, if the header was there.
+    pub(in crate::propagation) fn into_value(self) -> Option<T> {
+        self.0
+    }
+}
+
+#[cold]
+fn conflicting(header: &str) -> ExtractError {
+    ExtractError::Conflicting { header: header.to_owned() }
 }
 
 #[cfg(feature = "http")]

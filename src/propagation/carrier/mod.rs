@@ -7,7 +7,7 @@ mod syntax;
 
 pub(super) use self::checked::{Removal, write_context};
 pub use self::header::KnownName;
-pub(super) use self::header::is_same_name;
+pub(super) use self::header::{SingleValue, is_same_name};
 pub use self::map::HttpHeaders;
 pub(super) use self::syntax::{is_field_value, is_token};
 use crate::id::IdText;

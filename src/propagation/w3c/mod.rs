@@ -12,11 +12,10 @@ mod state;
 
 use self::parent::{Flags, TRACE_PARENT};
 use self::state::StateReader;
-use super::carrier::{ExtractCarrier, InjectCarrier, Removal, write_context};
+use super::carrier::{ExtractCarrier, InjectCarrier, Removal, SingleValue, write_context};
 use super::jaeger::{debug_key, forward_debug_id, read_debug_id};
 use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
-use super::single_value::SingleValue;
 use super::{Extracted, Format, HeadersConfig};
 use crate::error::ExtractError;
 use crate::span::SpanContext;
