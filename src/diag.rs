@@ -152,7 +152,7 @@ pub(crate) struct Diagnostics {
     panics: AtomicU64,
     origin: ProcessOrigin,
     /// Whether a forked process has logged that it is one.
-    has_said_fork: AtomicBool,
+    has_reported_fork: AtomicBool,
 }
 
 impl fmt::Debug for Diagnostics {
@@ -168,7 +168,7 @@ impl Diagnostics {
             last: Mutex::new([(None, 0); MINUTES]),
             panics: AtomicU64::new(0),
             origin,
-            has_said_fork: AtomicBool::new(false),
+            has_reported_fork: AtomicBool::new(false),
         }
     }
 
@@ -220,7 +220,7 @@ impl Diagnostics {
     /// own, as the logger may have a lock that was left locked; the wait for it is bounded.
     #[cold]
     pub(crate) fn say_fork(&self) {
-        if !self.origin.is_forked() || self.has_said_fork.swap(true, Ordering::Relaxed) {
+        if !self.origin.is_forked() || self.has_reported_fork.swap(true, Ordering::Relaxed) {
             return;
         }
         let logger = Arc::clone(&self.logger);

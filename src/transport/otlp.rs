@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn likely_mistakes_are_named_and_nothing_is_said_of_a_usual_url() {
+    fn likely_mistakes_are_named_and_a_usual_url_has_no_warning() {
         for (url, words) in [
             ("http://c:4317/v1/traces", "gRPC"),
             ("http://c:14268/v1/traces", "Thrift"),

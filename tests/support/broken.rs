@@ -56,7 +56,7 @@ impl Broken {
         self.0.calls.lock().unwrap().get(method).copied().unwrap_or(0)
     }
 
-    pub(crate) fn has_said(&self, words: &str) -> bool {
+    pub(crate) fn has_logged(&self, words: &str) -> bool {
         self.0.messages.lock().unwrap().iter().any(|line| line.contains(words))
     }
 }

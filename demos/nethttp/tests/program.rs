@@ -115,7 +115,7 @@ fn a_client_without_a_server_fails_and_shows_its_trace() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_said_to_be_so() {
+fn a_port_in_use_is_reported() {
     let (_taken, port) = listener();
     let output = nethttp(&["--port", &port]);
     assert_eq!(output.status.code(), Some(1));

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_said_in_human_units() {
+    fn times_are_formatted_in_human_units() {
         let cases = [
             (0, "0µs"),
             (999, "999µs"),

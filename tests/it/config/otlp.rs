@@ -157,7 +157,7 @@ mod with_otlp {
     }
 
     #[test]
-    fn protocol_and_compression_are_what_this_client_does_or_it_is_said() {
+    fn unsupported_protocols_are_errors_and_unavailable_compression_is_a_warning() {
         for name in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
             assert!(read_with(&[(name, "http/protobuf")]).warnings.is_empty());
             refused(name, "grpc", &["http/protobuf", "port 4318"]);
@@ -314,7 +314,7 @@ mod with_otlp {
     }
 
     #[test]
-    fn ids_have_128_bits_where_otlp_or_w3c_is_spoken_unless_it_is_said_otherwise() {
+    fn ids_have_128_bits_with_otlp_or_w3c_unless_configured_otherwise() {
         let is_wide = |variables: Pairs<'_>| {
             let configuration = read(variables).unwrap();
             let built = configuration.new_tracer_with(|builder| builder.null_reporter());

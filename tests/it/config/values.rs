@@ -54,7 +54,7 @@ fn variables_stand_over_what_is_configured_and_leave_the_rest() {
 
 #[cfg(feature = "remote-sampler")]
 #[test]
-fn the_sampler_is_remote_where_something_but_its_kind_is_said() {
+fn the_sampler_is_remote_where_any_variable_but_its_type_is_set() {
     for (name, value) in [
         ("JAEGER_SAMPLER_PARAM", "0.5"),
         ("JAEGER_SAMPLING_ENDPOINT", "http://s/sampling"),
@@ -84,7 +84,7 @@ fn a_sampler_without_parameter_has_its_own_default() {
 
 #[cfg(feature = "remote-sampler")]
 #[test]
-fn the_sampling_url_is_the_most_exact_of_what_is_said() {
+fn the_most_specific_sampling_url_is_used() {
     let endpoint = ("JAEGER_SAMPLING_ENDPOINT", "http://e/x");
     let manager = ("JAEGER_SAMPLER_MANAGER_HOST_PORT", "m:1");
     let path = ("JAEGER_SAMPLER_SAMPLING_PATH", "/p");
@@ -116,7 +116,7 @@ fn the_sampling_url_is_the_most_exact_of_what_is_said() {
 
 #[cfg(feature = "remote-sampler")]
 #[test]
-fn a_sampling_manager_is_a_host_with_what_else_is_said_of_it() {
+fn a_sampling_manager_is_a_host_with_the_port_and_scheme_that_are_set() {
     let path = ("JAEGER_SAMPLER_SAMPLING_PATH", "/p");
     for (text, url, url_with_path) in [
         ("h", "http://h:5778/sampling", "http://h:5778/p"),
@@ -218,7 +218,7 @@ fn credentials_stand_in_place_of_those_that_were_configured() {
 }
 
 #[test]
-fn without_a_collector_its_credentials_are_not_read_and_that_is_said() {
+fn credentials_without_a_collector_are_not_read_and_cause_a_warning() {
     let read = read(&[("JAEGER_USER", "u"), ("JAEGER_AUTH_TOKEN", "t")]).unwrap();
     assert_eq!(read.reporter, ReporterConfig::default());
     for (name, warning) in ["JAEGER_USER", "JAEGER_AUTH_TOKEN"].into_iter().zip(&read.warnings) {

@@ -40,7 +40,7 @@ fn a_missing_name_says_where_to_give_it_and_what_was_set_instead() {
 }
 
 #[test]
-fn older_names_are_read_where_the_newer_ones_are_not_set_and_that_is_said() {
+fn older_names_are_read_with_a_warning_where_the_newer_ones_are_not_set() {
     let read = read(&[
         ("JAEGER_REPORTER_AGENT_HOST", "a"),
         ("JAEGER_REPORTER_AGENT_PORT", "1"),

@@ -206,7 +206,7 @@ fn a_panic_of_any_method_is_caught_counted_and_reported_and_nothing_is_lost_unco
                     "ExtractCarrier::visit" | "ExtractCarrier::kind" => "Format::extract",
                     name => name,
                 };
-                let reported = broken.has_said(&format!("{name} panicked: on purpose"));
+                let reported = broken.has_logged(&format!("{name} panicked: on purpose"));
                 assert!(reported || is_loggers, "{about}: {:?}", broken.0.messages.lock().unwrap());
             }
 
@@ -234,7 +234,7 @@ fn a_part_that_panics_when_it_is_to_begin_is_an_error_and_the_others_are_closed(
             ["Sampler::close", "BaggageRestrictionManager::close", "DebugThrottler::close"];
         let closed = closed.map(|close| broken.calls(close));
         assert_eq!(closed, [0, 1, 2].map(|part| u64::from(part < at)), "{method}");
-        assert!(broken.has_said(method));
+        assert!(broken.has_logged(method));
     }
 }
 
@@ -248,7 +248,7 @@ fn a_part_that_panics_about_what_it_wants_is_an_error() {
             other => panic!("{method}: {other:?}"),
         }
         assert!(STARTS.iter().all(|start| broken.calls(start) == 0), "{method}");
-        assert!(broken.has_said(method));
+        assert!(broken.has_logged(method));
     }
 }
 

@@ -174,7 +174,7 @@ fn the_close_logs_once_which_spans_were_never_finished() {
 }
 
 #[test]
-fn what_the_close_says_is_bounded_and_nothing_is_said_where_all_are_finished() {
+fn the_report_at_close_is_bounded_and_absent_where_all_spans_are_finished() {
     let close = |count: usize| {
         let log = crate::support::memory_logger();
         let (tracer, closer) = watching(1000).logger(Arc::clone(&log)).build().unwrap();

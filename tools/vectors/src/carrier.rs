@@ -104,12 +104,12 @@ pub(crate) enum Format {
 impl Format {
     /// Returns the format in a case's input, in lower-case words.
     pub(crate) fn read(input: &Value) -> Result<Self, String> {
-        let is_said = present(input, "headers_config").or_else(|| present(input, "headers"));
+        let headers = present(input, "headers_config").or_else(|| present(input, "headers"));
         let format = text(input, "format")?;
         let http = format.starts_with("http");
         Ok(match format {
             // The default of the recorded cases.
-            "http_custom" | "textmap_custom" if is_said.is_none() => Self::Headers {
+            "http_custom" | "textmap_custom" if headers.is_none() => Self::Headers {
                 http,
                 names: Names {
                     trace_context: String::from("X-Trace"),

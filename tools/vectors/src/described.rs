@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_made_of_what_is_said_of_them() {
+    fn texts_are_made_as_described() {
         for (description, expected) in [
             ("3 x 'v'", "vvv"),
             ("3 × v", "vvv"),

@@ -167,9 +167,9 @@ fn span(span: &SpanView<'_>, process: usize) -> Value {
 fn references(span: &SpanView<'_>) -> Vec<Value> {
     let value = |kind: &str, trace_id: TraceId, span_id: jaeger_client::SpanId| json!({ "refType": kind, "traceID": trace_id.to_string(), "spanID": span_id.to_string() });
     let parent = span.parent_span_id;
-    let is_said = parent == jaeger_client::SpanId::NONE
+    let is_explicit = parent == jaeger_client::SpanId::NONE
         || span.references().any(|r| r.span_id == parent && r.trace_id == span.trace_id);
-    let implied = (!is_said).then(|| value("CHILD_OF", span.trace_id, parent));
+    let implied = (!is_explicit).then(|| value("CHILD_OF", span.trace_id, parent));
     let explicit = span.references().map(|reference| {
         let kind = if reference.follows_from { "FOLLOWS_FROM" } else { "CHILD_OF" };
         value(kind, reference.trace_id, reference.span_id)
