@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::baggage::{Baggage, BaggageItem};
-use super::record::{DEBUG, FIREHOSE, SAMPLED, TraceState};
+use super::record::{DEBUG, FIREHOSE, SAMPLED, SharedState};
 use crate::id::{IdText, SpanId, TraceId};
 
 /// The part of a span that is propagated, within this process and to the next.
@@ -51,7 +51,7 @@ pub struct SpanContext {
     /// nothing: B3's ids alone.
     pub(crate) lacks_decision: bool,
     /// The state that the local spans of the trace share.
-    pub(crate) state: Option<Arc<TraceState>>,
+    pub(crate) state: Option<SharedState>,
     pub(crate) baggage: Option<Arc<Baggage>>,
     pub(crate) debug_id: Option<Arc<str>>,
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::context::SpanContext;
 use super::observer::{Hooks, OpenList, OpenSpans};
 use super::options::SpanOptions;
-use super::record::TraceState;
+use super::record::SharedState;
 pub(crate) use super::sink::{Sink, SpanSink};
 use super::tag::truncate_value;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
@@ -76,7 +76,7 @@ pub(crate) struct Sampling {
     /// must fit.
     pub(crate) decides_by_id: bool,
     /// The tail sampler, if there is one.
-    pub(crate) tail_sampler: Option<TailSampler<Arc<TraceState>>>,
+    pub(crate) tail_sampler: Option<TailSampler<SharedState>>,
     /// The throttler; none if every request for debugging is granted.
     pub(crate) throttler: Option<Box<dyn DebugThrottler>>,
     /// The key of the tag with a caller's debug id.
@@ -86,7 +86,7 @@ pub(crate) struct Sampling {
 impl Sampling {
     pub(crate) fn new(
         sampler: Box<dyn Sampler>,
-        tail_sampler: Option<TailSampler<Arc<TraceState>>>,
+        tail_sampler: Option<TailSampler<SharedState>>,
         throttler: Option<Box<dyn DebugThrottler>>,
         debug_tag: String,
         options: &SpanOptions,

@@ -1,6 +1,6 @@
 //! The tail sampling state of a trace.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::buffer::SlotId;
 
@@ -14,27 +14,20 @@ pub(crate) struct TailState {
     open: AtomicU32,
     /// The id of that tracer.
     owner: AtomicU32,
-    /// Whether the trace began in this process, and is found by its id while spans are open.
-    began_here: AtomicBool,
     /// The slot of the buffered spans. Changed under the lock of their buffer.
     key: AtomicU64,
 }
 
 impl TailState {
     /// Begins with one open span, with the buffer locked.
-    pub(crate) fn begin(&self, owner: u32, began_here: bool) {
+    pub(crate) fn begin(&self, owner: u32) {
         self.owner.store(owner, Ordering::Relaxed);
-        self.began_here.store(began_here, Ordering::Relaxed);
         self.key.store(SlotId::NONE.bits(), Ordering::Relaxed);
         self.open.store(1, Ordering::Release);
     }
 
     pub(crate) fn owner(&self) -> u32 {
         self.owner.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn began_here(&self) -> bool {
-        self.began_here.load(Ordering::Relaxed)
     }
 
     /// Counts a started span, if others are open.

@@ -116,7 +116,7 @@ fn finish_observed(handle: SharedRecord) {
     finish(&span, None);
     let Some(mut last) = span.take_record().and_then(OwnedRecord::of_last) else { return };
     // The span is finished, unless a sampler panicked when it was called for that.
-    last.data.get_mut().observers = None;
+    drop(last.data.get_mut().take_observers());
     release(last.into_shared());
 }
 
@@ -181,7 +181,7 @@ fn finish_last_observed(last: &mut SpanRecord) -> LastHandle {
 #[inline(never)]
 fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
     let Some(stripe) = &last.stripe else { return LastHandle::Finished };
-    if last.data.get_mut().observers.is_some() {
+    if last.data.get_mut().observers().is_some() {
         return LastHandle::IsObserved;
     }
     if last.state.may_be_sampled_later() {
@@ -330,7 +330,7 @@ fn finish_slow(
         }
     }
     // Dropped without the lock: their drop is a user callback too.
-    let observers = data.observers.take();
+    let observers = data.take_observers();
     let observed = observer::CopiedSpan::take(&mut data, stripe, &record.state, end);
     let accepted = write_out_slow(&mut data, stripe, &record.ids, &record.state, end);
     drop(data);

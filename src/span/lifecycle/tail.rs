@@ -7,14 +7,12 @@
 //! is buffered, with the buffer of the trace locked: to the sink if the trace is sampled now, and else to
 //! the count of what is not. A span that is finished meanwhile sees either all of that or nothing.
 
-use std::sync::Arc;
-
 use crate::clock::Clock;
 use crate::encoding::{Ids, List, SpanParts, ValueView, tags_of};
 use crate::id::TraceId;
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::span::counters::{SpanOrigin, Stripe};
-use crate::span::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState};
+use crate::span::record::{End, SAMPLED, SharedState, SpanData, SpanRecord, Start, TraceState};
 use crate::span::shared::SpanShared;
 use crate::span::{Span, TagValue, observer};
 use crate::tail::{TailSampler, TraceBuffer};
@@ -44,7 +42,7 @@ enum Finished<'s> {
     Unsent,
 }
 
-impl TailSampler<Arc<TraceState>> {
+impl TailSampler<SharedState> {
     /// Returns whether the trace's open spans are counted by this tracer.
     fn tracks(&self, state: &TraceState) -> bool {
         state.is_tracked() && state.tail_state.owner() == self.id
@@ -64,10 +62,10 @@ impl TailSampler<Arc<TraceState>> {
         let now = if is_sampled { shared.clock.monotonic_nanos().max(1) } else { 0 };
         let was_tracked = self.tracks(&record.state);
         let began_here =
-            span_origin == SpanOrigin::Trace || was_tracked && record.state.tail_state.began_here();
+            span_origin == SpanOrigin::Trace || was_tracked && record.state.began_here();
         let trace_id = record.ids.trace;
         let Some(mut buffer) = self.buffer(trace_id) else { return };
-        match buffer.open(trace_id).filter(|open| open.tail_state.add_span()).map(Arc::clone) {
+        match buffer.open(trace_id).filter(|open| open.tail_state.add_span()).cloned() {
             Some(open) if is_sampled => {
                 open.force(flags, now);
                 flush(&mut buffer, shared, &open);
@@ -81,10 +79,10 @@ impl TailSampler<Arc<TraceState>> {
             None if was_tracked && record.state.tail_state.add_span() => {}
             None if is_sampled && !was_tracked => {}
             None => {
-                record.state.tail_state.begin(self.id, began_here);
-                record.state.track();
+                record.state.tail_state.begin(self.id);
+                record.state.track(began_here);
                 if began_here {
-                    buffer.set_open(trace_id, Arc::clone(&record.state));
+                    buffer.set_open(trace_id, SharedState::clone(&record.state));
                 }
             }
         }
@@ -126,7 +124,7 @@ impl TailSampler<Arc<TraceState>> {
         }
         let mut lost = 0;
         if state.tail_state.remove_last_span() {
-            if state.tail_state.began_here() {
+            if state.began_here() {
                 buffer.set_finished(trace_id);
             }
             lost += buffer.discard(state.tail_state.take_key()) + u64::from(is_lost);
@@ -148,11 +146,7 @@ impl TailSampler<Arc<TraceState>> {
 
 /// Sends what is buffered of a trace, whose buffer is locked, and has it sampled from here on. False if it
 /// was not buffered.
-fn flush(
-    buffer: &mut TraceBuffer<Arc<TraceState>>,
-    shared: &SpanShared,
-    state: &TraceState,
-) -> bool {
+fn flush(buffer: &mut TraceBuffer<SharedState>, shared: &SpanShared, state: &TraceState) -> bool {
     if !state.release() {
         return false;
     }
@@ -166,7 +160,7 @@ fn flush(
 }
 
 /// The tracer's tail sampler, if it buffers the span's trace.
-fn of<'c>(record: &SpanRecord, shared: &'c SpanShared) -> Option<&'c TailSampler<Arc<TraceState>>> {
+fn of<'c>(record: &SpanRecord, shared: &'c SpanShared) -> Option<&'c TailSampler<SharedState>> {
     shared
         .sampling
         .tail_sampler
@@ -178,7 +172,7 @@ fn of<'c>(record: &SpanRecord, shared: &'c SpanShared) -> Option<&'c TailSampler
 fn tracking<'c>(
     shared: &'c SpanShared,
     state: &TraceState,
-) -> Option<&'c TailSampler<Arc<TraceState>>> {
+) -> Option<&'c TailSampler<SharedState>> {
     shared.sampling.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state))
 }
 

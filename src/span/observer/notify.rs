@@ -13,7 +13,7 @@ use super::traits::{FinishCallback, SpanFinish, StartSpanOptions};
 use crate::clock::{Clock, system_time};
 use crate::panics::Callback;
 use crate::span::counters::Stripe;
-use crate::span::record::{SpanRecord, Start};
+use crate::span::record::{SharedState, SpanRecord, Start};
 use crate::span::repr::Span;
 use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
@@ -70,13 +70,12 @@ fn attach(mut observers: SpanObservers, span: &Span, record: &SpanRecord, shared
         notify_finish(&observers, span, &finish);
     } else {
         let name = data.draft.name.clone();
-        let (ids, state) = (&record.ids, Arc::clone(&record.state));
+        let (ids, state) = (&record.ids, SharedState::clone(&record.state));
         observers.slot = open.map(|open| open.enter(name, ids, data.start(), state));
-        if let Some(early) = data.observers.take() {
+        if let Some(early) = data.take_observers() {
             observers.take_over(&early);
         }
-        data.observers = Some(Arc::new(observers));
-        data.draft.has_rare_fields = true;
+        *data.observers_mut() = Some(Arc::new(observers));
     }
 }
 
@@ -89,9 +88,8 @@ pub(in crate::span) fn add_callback(
 ) -> bool {
     let refused = {
         let Some(mut data) = record.lock().filter(|data| !data.finished) else { return false };
-        data.draft.has_rare_fields = true;
         let new = || Arc::new(SpanObservers::new(Arc::clone(stripe)));
-        let refused = data.observers.get_or_insert_with(new).add_callback(callback);
+        let refused = data.observers_mut().get_or_insert_with(new).add_callback(callback);
         if refused.is_none() {
             record.state.require_slow_path();
         }
@@ -105,13 +103,13 @@ pub(in crate::span) fn add_callback(
 #[cold]
 pub(in crate::span) fn restarted(record: &SpanRecord) {
     let Some(data) = record.lock() else { return };
-    if let Some((open, slot)) = data.observers.as_ref().and_then(|observers| observers.listed()) {
+    if let Some((open, slot)) = data.observers().and_then(|observers| observers.listed()) {
         open.restart(slot, data.start());
     }
 }
 
 fn observers_of(record: &SpanRecord) -> Option<Arc<SpanObservers>> {
-    record.lock()?.observers.clone()
+    record.lock()?.observers().cloned()
 }
 
 /// Updates the name in the list of open spans.
@@ -182,7 +180,7 @@ pub(in crate::span) fn finishing(
         let Some(data) = record.lock().filter(|data| !data.finished) else {
             return FinishClaim::Refused;
         };
-        let Some(observers) = &data.observers else { return FinishClaim::Granted { end } };
+        let Some(observers) = data.observers() else { return FinishClaim::Granted { end } };
         // Checked with the data locked, so that no callback is added from here on.
         if observers.finishing.swap(true, Ordering::Relaxed) {
             return FinishClaim::Refused;

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::clock::{Anchor, Clock, TracerClock, system_time};
@@ -12,7 +11,7 @@ use crate::encoding::{Ids, truncate};
 use crate::fork::ProcessOrigin;
 use crate::id::{SpanId, TraceId};
 use crate::lock::{self, Mutex, MutexGuard};
-use crate::span::record::{Start, TraceState};
+use crate::span::record::{SharedState, Start};
 
 /// The unfinished spans of a tracer.
 ///
@@ -128,7 +127,7 @@ struct Entry {
     trace_id: TraceId,
     span_id: SpanId,
     start: Start,
-    state: Arc<TraceState>,
+    state: SharedState,
 }
 
 /// The place of a span in the list.
@@ -157,7 +156,7 @@ impl OpenList {
         name: Cow<'static, str>,
         ids: &Ids,
         start: Start,
-        state: Arc<TraceState>,
+        state: SharedState,
     ) -> Slot {
         let (trace_id, span_id) = (ids.trace, ids.span);
         let Some(mut listed) = self.lock() else { return Slot::NotListed };
@@ -191,7 +190,7 @@ impl OpenList {
     }
 
     /// Stores the span that continues in the place of a listed one, and whose data is locked.
-    pub(super) fn replace(&self, slot: &Slot, ids: &Ids, start: Start, state: Arc<TraceState>) {
+    pub(super) fn replace(&self, slot: &Slot, ids: &Ids, start: Start, state: SharedState) {
         self.change(slot, |entry| {
             (entry.trace_id, entry.span_id) = (ids.trace, ids.span);
             (entry.start, entry.state) = (start, state);

@@ -7,7 +7,7 @@ use super::finish_observers::observed_tags;
 use super::hooks::FinishObservers;
 use super::span_observers::SpanObservers;
 use crate::encoding::TagBuffer;
-use crate::span::record::SpanData;
+use crate::span::record::{SharedState, SpanData};
 use crate::span::repr::Span;
 use crate::span::shared::SpanShared;
 
@@ -34,7 +34,7 @@ impl TakenObservers {
     pub(in crate::span) fn take(data: &mut SpanData, shared: &SpanShared) -> Option<Self> {
         let is_finishing =
             |observers: &Arc<SpanObservers>| observers.finishing.load(Ordering::Relaxed);
-        if data.observers.as_ref().is_some_and(is_finishing) {
+        if data.observers().is_some_and(is_finishing) {
             return None;
         }
         let (mut is_observed, mut tags) = (false, TagBuffer::default());
@@ -42,7 +42,7 @@ impl TakenObservers {
             is_observed = std::mem::take(&mut data.is_observed);
             tags = wanted_tags(data, of_finished);
         }
-        Some(Self { observers: data.observers.take(), is_observed, tags })
+        Some(Self { observers: data.take_observers(), is_observed, tags })
     }
 
     /// Gives them the span to observe that continues in the place of theirs. They are not notified of what it
@@ -63,11 +63,10 @@ impl TakenObservers {
         if let Some(observers) = self.observers {
             if let Some((open, slot)) = observers.listed() {
                 open.rename(slot, data.draft.name.clone());
-                open.replace(slot, &record.ids, data.start(), Arc::clone(&record.state));
+                open.replace(slot, &record.ids, data.start(), SharedState::clone(&record.state));
             }
             record.state.require_slow_path();
-            data.observers = Some(observers);
-            data.draft.has_rare_fields = true;
+            *data.observers_mut() = Some(observers);
         }
     }
 }

@@ -31,8 +31,6 @@ pub(crate) struct SpanData {
     pub(crate) baggage: Option<Arc<Baggage>>,
     /// The fields that few spans use.
     pub(in crate::span) extras: Option<Box<SpanExtras>>,
-    /// The observers of the span, until it is finished.
-    pub(in crate::span) observers: Option<Arc<SpanObservers>>,
 }
 
 impl SpanData {
@@ -77,6 +75,22 @@ impl SpanData {
     pub(in crate::span) fn take_start_extras(&mut self) -> StartExtras {
         let start = self.extras.as_mut().and_then(|extras| extras.start.take());
         start.map(|start| *start).unwrap_or_default()
+    }
+
+    /// Returns the observers of the span, if there are any until it is finished.
+    pub(in crate::span) fn observers(&self) -> Option<&Arc<SpanObservers>> {
+        self.extras.as_ref()?.observers.as_ref()
+    }
+
+    /// Takes the observers of the span.
+    pub(in crate::span) fn take_observers(&mut self) -> Option<Arc<SpanObservers>> {
+        self.extras.as_mut()?.observers.take()
+    }
+
+    /// Returns the observers of the span, to be set.
+    pub(in crate::span) fn observers_mut(&mut self) -> &mut Option<Arc<SpanObservers>> {
+        self.draft.has_rare_fields = true;
+        &mut self.extras.get_or_insert_default().observers
     }
 
     /// Returns the context that a span of a disabled tracer forwards.
@@ -182,15 +196,6 @@ impl SpanData {
         draft.add_tags(1);
     }
 
-    #[cold]
-    #[inline(never)]
-    fn clear_extras(&mut self) {
-        self.observers = None;
-        if let Some(extras) = &mut self.extras {
-            extras.clear();
-        }
-    }
-
     /// Clears everything but keeps the memory, of `held` bytes. Returns false if it may not be kept.
     #[cold]
     #[inline(never)]
@@ -210,8 +215,8 @@ impl SpanData {
     pub(in crate::span) fn clear(&mut self) {
         if self.draft.has_rare_fields {
             self.baggage = None;
-            if self.extras.is_some() || self.observers.is_some() {
-                self.clear_extras();
+            if let Some(extras) = &mut self.extras {
+                extras.clear();
             }
         }
         self.draft.clear();

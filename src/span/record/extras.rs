@@ -6,7 +6,7 @@ use super::large::LargeMemory;
 use super::log_limit::LogRing;
 use super::trace_state::DEBUG;
 use crate::span::context::SpanContext;
-use crate::span::observer::ObservedTags;
+use crate::span::observer::{ObservedTags, SpanObservers};
 use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
 
@@ -25,12 +25,17 @@ pub(in crate::span) struct SpanExtras {
     /// The tags for observers of the finished span, where they are not those of the draft. Cleared at each
     /// start of a tracer that has such observers; the memory is reused.
     pub(in crate::span) observed_tags: ObservedTags,
+    /// The observers of the span, until it is finished.
+    pub(super) observers: Option<Arc<SpanObservers>>,
     /// The record's share in what large records may take, which outlives the span.
     pub(super) large: LargeMemory,
 }
 
 impl SpanExtras {
+    #[cold]
+    #[inline(never)]
     pub(super) fn clear(&mut self) {
+        self.observers = None;
         (self.start, self.finish_wall, self.caller) = (None, None, None);
         if let Some(ring) = &mut self.log_ring {
             ring.clear();

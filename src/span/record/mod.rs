@@ -21,4 +21,4 @@ pub(super) use self::reference::ParentKind;
 pub use self::reference::ReferenceSink;
 pub(super) use self::span_record::SpanRecord;
 pub(super) use self::times::{End, Start};
-pub(crate) use self::trace_state::{DEBUG, FIREHOSE, SAMPLED, Sampled, TraceState};
+pub(crate) use self::trace_state::{DEBUG, FIREHOSE, SAMPLED, Sampled, SharedState, TraceState};

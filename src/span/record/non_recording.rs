@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use super::owned::SharedRecord;
 use super::pool;
 use super::span_record::SpanRecord;
-use super::trace_state::TraceState;
+use super::trace_state::SharedState;
 use crate::id::{SpanId, TraceId};
 use crate::lock::{self, Mutex};
 use crate::span::context::SpanContext;
@@ -34,7 +34,7 @@ struct Parts {
     trace_id: TraceId,
     name: &'static str,
     /// The state of the trace, from when its context was read or a record was made.
-    trace_state: Mutex<Option<Arc<TraceState>>>,
+    trace_state: Mutex<Option<SharedState>>,
     /// Whether anything was done to the span that its end must look at: there is a state of the trace,
     /// so that other spans may force it to be recorded, or an outcome. Without either the span is
     /// accounted for where it is dropped.
@@ -109,13 +109,13 @@ impl NonRecording {
     /// Returns the state of the trace, set to the given one if there was none. `None` in a forked
     /// process where another thread may be about to set it.
     #[inline(always)]
-    fn shared_state(&self, new: impl FnOnce() -> Arc<TraceState>) -> Option<Arc<TraceState>> {
+    fn shared_state(&self, new: impl FnOnce() -> SharedState) -> Option<SharedState> {
         let mut state = match self.parts.trace_state.try_lock() {
             Some(state) => state,
             None => lock::wait(&self.parts.trace_state, || self.is_forked())?,
         };
         self.parts.is_touched.store(true, Ordering::Relaxed);
-        Some(Arc::clone(state.get_or_insert_with(new)))
+        Some(SharedState::clone(state.get_or_insert_with(new)))
     }
 
     #[inline]
@@ -186,8 +186,8 @@ impl NonRecording {
         let record = &mut *owned;
         record.stripe.clone_from(&self.parts.stripe);
         record.reset_state(0);
-        let state = self.shared_state(|| Arc::clone(&record.state));
-        if let Some(state) = state.filter(|state| !Arc::ptr_eq(state, &record.state)) {
+        let state = self.shared_state(|| SharedState::clone(&record.state));
+        if let Some(state) = state.filter(|state| !SharedState::ptr_eq(state, &record.state)) {
             record.join_state(state);
         }
         record.ids.set(self.parts.trace_id, self.span_id(), SpanId::NONE);
@@ -216,7 +216,7 @@ impl NonRecording {
 
     /// Takes the state of the trace, if there is nothing else: no record, and no forced recording.
     #[inline(always)]
-    pub(in crate::span) fn take_state_alone(&mut self) -> Option<Arc<TraceState>> {
+    pub(in crate::span) fn take_state_alone(&mut self) -> Option<SharedState> {
         if self.outcome().is_some() {
             return None;
         }
@@ -230,7 +230,7 @@ impl NonRecording {
     }
 
     /// Takes the outcome, and the state of the trace, if there is one.
-    pub(in crate::span) fn take_outcome(&mut self) -> (Option<Outcome>, Option<Arc<TraceState>>) {
+    pub(in crate::span) fn take_outcome(&mut self) -> (Option<Outcome>, Option<SharedState>) {
         let Parts { outcome, outcome_in_fork, trace_state, .. } = &mut *self.parts;
         let outcome = outcome.take().or_else(|| outcome_in_fork.take()?.take());
         (outcome, trace_state.get_mut().take())

@@ -2,13 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::hint;
-use std::sync::Arc;
 
 use crate::lock::{Mutex, MutexGuard};
 
 use super::owned::OwnedRecord;
 use super::span_record::SpanRecord;
-use super::trace_state::TraceState;
+use super::trace_state::SharedState;
 
 /// The `count` entries that a thread returned last.
 struct Recent<T> {
@@ -50,8 +49,8 @@ struct Pool {
     others: RefCell<Vec<OwnedRecord>>,
     /// States of unrecorded traces whose context was read: the one returned last, and those before
     /// it.
-    state: Cell<Option<Arc<TraceState>>>,
-    other_states: Recent<Arc<TraceState>>,
+    state: Cell<Option<SharedState>>,
+    other_states: Recent<SharedState>,
 }
 
 impl Pool {
@@ -138,21 +137,21 @@ pub(in crate::span) fn copy_of(record: &mut SpanRecord) -> OwnedRecord {
 
 /// Takes the state of an unsampled trace from the pool, or makes one.
 #[inline]
-pub(super) fn take_state() -> Arc<TraceState> {
+pub(super) fn take_state() -> SharedState {
     POOL.try_with(|pool| pool.state.take()).ok().flatten().unwrap_or_else(take_other_state)
 }
 
 #[cold]
 #[inline(never)]
-fn take_other_state() -> Arc<TraceState> {
+fn take_other_state() -> SharedState {
     POOL.try_with(|pool| pool.other_states.take()).ok().flatten().unwrap_or_default()
 }
 
 /// Returns a state to the pool, if no context shares it and there are not enough.
 #[inline(always)]
-pub(in crate::span) fn give_state(state: Arc<TraceState>) {
-    // There are no weak handles, and other threads cannot clone the only one.
-    if Arc::strong_count(&state) == 1 {
+pub(in crate::span) fn give_state(state: SharedState) {
+    // Other threads cannot clone the only handle.
+    if state.is_unique() {
         state.reset(0);
         let before = POOL.try_with(|pool| pool.state.replace(Some(state)));
         if let Ok(Some(before)) = before {
@@ -163,7 +162,7 @@ pub(in crate::span) fn give_state(state: Arc<TraceState>) {
 
 #[cold]
 #[inline(never)]
-fn give_other_state(state: Arc<TraceState>) {
+fn give_other_state(state: SharedState) {
     let _ = POOL.try_with(|pool| pool.other_states.give(state));
 }
 

@@ -1,11 +1,11 @@
 //! The references of a span, stored in its record before it starts.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::extras::SamplingRequest;
 use super::span_record::SpanRecord;
+use super::trace_state::SharedState;
 use crate::encoding::ReferenceKind;
 use crate::id::{SpanId, TraceId};
 use crate::span::context::SpanContext;
@@ -148,7 +148,7 @@ impl ParentRef<'_> {
         match self {
             Self::Record(parent) => {
                 record.ids.adopt(&parent.ids);
-                record.join_state(Arc::clone(&parent.state));
+                record.join_state(SharedState::clone(&parent.state));
             }
             Self::Context(context) => {
                 record.ids.set(context.trace_id, context.parent_id, context.span_id);
@@ -156,7 +156,7 @@ impl ParentRef<'_> {
                     record.set_baggage(context.baggage.clone());
                 }
                 match &context.state {
-                    Some(state) => record.join_state(Arc::clone(state)),
+                    Some(state) => record.join_state(SharedState::clone(state)),
                     None => record.reset_state(context.flags),
                 }
             }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+use triomphe::Arc;
+
 use crate::tail::TailState;
 
 /// The trace is recorded.
@@ -23,6 +25,9 @@ const BUFFERED: u32 = 0x400;
 /// Open spans of the trace are counted, and spans that join it otherwise find it by the trace's id.
 /// From when it was first buffered until the state begins anew.
 const TRACKED: u32 = 0x800;
+
+/// The tracked trace began in this process, and is found by its id while spans are open.
+const BEGAN_HERE: u32 = 0x2000;
 
 /// Observers of finished spans are to be notified of spans of the trace.
 const OBSERVED: u32 = 0x1000;
@@ -46,6 +51,10 @@ const fn with_added(bits: u32, flags: u8) -> u32 {
     let path = if is_newly_sampled && bits & OBSERVED != 0 { SLOW_PATH } else { 0 };
     bits | flags as u32 | path
 }
+
+/// The state of a trace that its spans and contexts share. There are no weak handles, whose count would
+/// take another 8 bytes for each trace.
+pub(crate) type SharedState = Arc<TraceState>;
 
 /// The flags of a trace's local part. Changing them on one span changes them for all, so that
 /// `sampling.priority` on a late span also records the spans above.
@@ -203,9 +212,10 @@ impl TraceState {
     }
 
     /// Has the open spans counted from here on, and buffered when they are finished unless it is sampled.
-    pub(crate) fn track(&self) {
+    pub(crate) fn track(&self, began_here: bool) {
         let buffered = |bits| if bits & u32::from(SAMPLED) == 0 { BUFFERED } else { 0 };
-        let tracked = |bits: u32| Some(bits | TRACKED | buffered(bits));
+        let began_here = if began_here { BEGAN_HERE } else { 0 };
+        let tracked = |bits: u32| Some(bits & !BEGAN_HERE | TRACKED | began_here | buffered(bits));
         let _ = self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, tracked);
     }
 
@@ -213,6 +223,12 @@ impl TraceState {
     #[inline]
     pub(crate) fn is_tracked(&self) -> bool {
         self.bits() & TRACKED != 0
+    }
+
+    /// Returns whether it is tracked and began in this process.
+    #[inline]
+    pub(crate) fn began_here(&self) -> bool {
+        self.bits() & BEGAN_HERE != 0
     }
 
     /// Has no spans buffered any more, as it is sampled now, whatever a sampler would say. False if they
