@@ -432,6 +432,53 @@ fn many_items_of_baggage_are_read_in_a_few_allocations() {
     assert!(info.count_total <= 30, "{info:?}");
 }
 
+/// The record, the handle, the tags, and the state of a trace that begins with the span or whose context was read.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn a_live_span_takes_at_most_500_bytes() {
+    let tagged = |span: Span| {
+        three_tags(&span);
+        span
+    };
+    let root = |tracer: &Tracer, _: &Span| tracer.start_span("op");
+    let child = |tracer: &Tracer, parent: &Span| tracer.span("op").child_of(parent).start();
+    let read = |tracer: &Tracer, _: &Span| {
+        let span = tracer.start_span("op");
+        let _context = span.context();
+        span
+    };
+    let bytes = [
+        live_bytes(true, root),
+        live_bytes(true, |tracer, parent| tagged(root(tracer, parent))),
+        live_bytes(true, child),
+        live_bytes(true, |tracer, parent| tagged(child(tracer, parent))),
+        live_bytes(false, root),
+        live_bytes(false, read),
+    ];
+    let most = [498, 498, 320, 453, 80, 128];
+    assert!(bytes.iter().zip(most).all(|(bytes, most)| *bytes <= most), "{bytes:?}");
+    assert!(bytes[0] > 2 * bytes[4], "memory that others have left is not counted: {bytes:?}");
+}
+
+/// Returns the bytes of a live span whose memory no other span has left.
+#[cfg(target_pointer_width = "64")]
+fn live_bytes(sampled: bool, start: impl Fn(&Tracer, &Span) -> Span) -> u64 {
+    const SPANS: usize = 100;
+    /// More than the pools that a thread takes from.
+    const POOLED: usize = 2_000;
+    let builder = Tracer::builder("alloc").sampler(ConstSampler::new(sampled)).null_reporter();
+    let (tracer, _closer) = builder.build().unwrap();
+    let parent = tracer.start_span("parent");
+    // All that is in pools is taken first.
+    let _others: Vec<_> = (0..POOLED).map(|_| start(&tracer, &parent)).collect();
+    let mut live = Vec::with_capacity(SPANS);
+    let info = allocation_counter::measure(|| {
+        live.extend((0..SPANS).map(|_| start(&tracer, &parent)));
+    });
+    let bytes = u64::try_from(info.bytes_current).unwrap() / SPANS as u64;
+    bytes + size_of::<Span>() as u64
+}
+
 #[test]
 fn what_allocates_is_counted() {
     let count = allocations(REPORTERS[0], false, |_, _| drop(std::hint::black_box(vec![0_u8])));

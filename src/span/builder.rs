@@ -163,10 +163,18 @@ impl Parent for &Span {
 
     #[inline(always)]
     fn add_to(self, sink: &mut ReferenceSink<'_>) {
-        if let Some(record) = self.record_or_promote() {
-            sink.add_record(record);
+        match self.record_or_promote() {
+            Some(record) => sink.add_record(record),
+            None => sink.off_fast_path(|sink| add_without_record(self, sink)),
         }
     }
+}
+
+/// Adds a reference to a span that cannot get a record.
+#[cold]
+#[inline(never)]
+fn add_without_record(span: &Span, sink: &mut ReferenceSink<'_>) {
+    sink.add_context(span.context_or_empty());
 }
 
 impl<P: Parent> Parent for Option<P> {

@@ -14,7 +14,7 @@ use super::context::{AsSpanContext, SpanContext};
 use super::lifecycle::deferred;
 use super::observer;
 use super::record::FIREHOSE;
-use super::repr::{Repr, Span};
+use super::repr::Span;
 use super::tag::TagValue;
 use crate::encoding::truncate;
 use crate::tags;
@@ -86,11 +86,6 @@ impl Span {
             Some(stripe) => SpanBuilder::new(stripe, operation.into()).child_of(self).start(),
             None => Self::none(),
         }
-    }
-
-    /// Returns a span without a tracer, which does nothing.
-    pub fn none() -> Self {
-        Self { repr: Repr::None }
     }
 
     /// Renames the span.

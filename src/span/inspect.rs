@@ -18,7 +18,7 @@ impl Span {
         match (name, &self.repr) {
             (Some(name), _) => name.unwrap_or_default(),
             (None, Repr::NonRecording(span)) => Cow::Borrowed(span.name()),
-            (None, Repr::Recorded(_) | Repr::None) => Cow::Borrowed(""),
+            (None, Repr::Recorded(_)) => Cow::Borrowed(""),
         }
     }
 

@@ -44,16 +44,17 @@ pub struct Span {
 
 /// The contents of a handle. Each variant ends its span by its own drop, in place: moving it first
 /// would cost more than the rest.
+///
+/// There is no variant for a span without a tracer: the two are told apart by a name's pointer that is null,
+/// and a third would need 8 bytes of each handle.
 pub(super) enum Repr {
-    /// The span's record, which all handles on it share.
+    /// The span's record, which all handles on it share, or a span without a tracer.
     Recorded(RecordHandle),
     /// The only handle on the first span of an unsampled trace. It gets a record when it is shared.
     NonRecording(NonRecording),
-    /// A span without a tracer.
-    None,
 }
 
-/// A share in a span's record. Dropping the last one finishes the span; the drop is in
+/// A share in a span's record, or none of a span without a tracer. Dropping the last one finishes the span; the drop is in
 /// `lifecycle/finish.rs`.
 pub(super) struct RecordHandle(Option<SharedRecord>);
 
@@ -66,10 +67,7 @@ impl RecordHandle {
     /// Makes a handle on the span.
     #[inline]
     pub(super) fn to_span(&self) -> Span {
-        match &self.0 {
-            Some(record) => Span::recorded(SharedRecord::clone(record)),
-            None => Span::none(),
-        }
+        Span { repr: Repr::Recorded(self.clone()) }
     }
 
     #[inline]
@@ -91,10 +89,18 @@ impl Span {
         Self { repr: Repr::Recorded(RecordHandle(Some(record))) }
     }
 
+    /// Returns a span without a tracer, which does nothing.
+    pub fn none() -> Self {
+        Self { repr: Repr::Recorded(RecordHandle(None)) }
+    }
+
     /// Returns a share in the record, made now if there is none.
     #[inline]
     pub(super) fn record_handle(&self) -> RecordHandle {
-        RecordHandle(self.record_or_promote().cloned())
+        match &self.repr {
+            Repr::Recorded(record) => record.clone(),
+            Repr::NonRecording(span) => RecordHandle(Some(span.share())),
+        }
     }
 
     /// Converts the handle to a share in the record, made now if there is none.
@@ -110,7 +116,7 @@ impl Span {
     pub(super) fn take_record(&mut self) -> Option<SharedRecord> {
         match &mut self.repr {
             Repr::Recorded(record) => record.take(),
-            Repr::NonRecording(_) | Repr::None => None,
+            Repr::NonRecording(_) => None,
         }
     }
 
@@ -118,7 +124,7 @@ impl Span {
     pub(super) fn unshared_record(&mut self) -> Option<&mut SpanRecord> {
         match &mut self.repr {
             Repr::Recorded(record) => record.0.as_mut().and_then(SharedRecord::get_mut),
-            Repr::NonRecording(_) | Repr::None => None,
+            Repr::NonRecording(_) => None,
         }
     }
 
@@ -127,7 +133,7 @@ impl Span {
     pub(super) fn is_last_of_live(&mut self) -> bool {
         match &mut self.repr {
             Repr::NonRecording(span) => span.is_untouched(),
-            Repr::Recorded(_) | Repr::None => {
+            Repr::Recorded(_) => {
                 self.unshared_record().is_some_and(|record| !record.data.get_mut().finished)
             }
         }
@@ -145,7 +151,6 @@ impl Span {
         match &self.repr {
             Repr::Recorded(record) => record.get(),
             Repr::NonRecording(span) => span.promote(),
-            Repr::None => None,
         }
     }
 
@@ -155,17 +160,16 @@ impl Span {
         match &self.repr {
             Repr::Recorded(record) => record.get(),
             Repr::NonRecording(span) => span.record(),
-            Repr::None => None,
         }
     }
 
-    /// Returns the record, made now if there is none, even if the span was finished before.
+    /// Returns the record, made now if there is none, even if the span was finished before. `None` also in a
+    /// forked process that may never get a lock: a context is without one then.
     #[inline]
     pub(super) fn record_or_promote(&self) -> Option<&SharedRecord> {
         match &self.repr {
             Repr::Recorded(record) => record.get(),
-            Repr::NonRecording(span) => Some(span.record_or_promote()),
-            Repr::None => None,
+            Repr::NonRecording(span) => span.record_or_promote(),
         }
     }
 
@@ -183,7 +187,6 @@ impl Span {
                 record.get().map(|record| record.context()).unwrap_or_default()
             }
             Repr::NonRecording(span) => span.context(),
-            Repr::None => SpanContext::default(),
         }
     }
 
@@ -192,7 +195,6 @@ impl Span {
         match &self.repr {
             Repr::Recorded(record) => record.get()?.stripe.as_ref(),
             Repr::NonRecording(span) => span.stripe(),
-            Repr::None => None,
         }
     }
 
@@ -212,7 +214,9 @@ impl Span {
     /// Counts a call on a span that was finished before it had a record.
     #[cold]
     pub(super) fn misused(&self, call: &'static str) -> &Self {
-        if let Some(shared) = self.shared() {
+        // Not finished, but the lock is that of a thread which this forked process does not have.
+        let is_live = matches!(&self.repr, Repr::NonRecording(span) if !span.is_finished());
+        if let Some(shared) = self.shared().filter(|_| !is_live) {
             shared.report_misuse(call);
         }
         self
@@ -228,8 +232,7 @@ impl Clone for RecordHandle {
 
 impl Clone for Span {
     fn clone(&self) -> Self {
-        self.record_or_promote()
-            .map_or(Self { repr: Repr::None }, |record| Self::recorded(SharedRecord::clone(record)))
+        Self { repr: Repr::Recorded(self.record_handle()) }
     }
 }
 
@@ -240,7 +243,6 @@ impl fmt::Debug for Span {
         let record = match &self.repr {
             Repr::Recorded(record) => record.get(),
             Repr::NonRecording(span) => span.made_record(),
-            Repr::None => None,
         };
         match (record, &self.repr) {
             (Some(record), _) => {
@@ -258,7 +260,7 @@ impl fmt::Debug for Span {
                 span.field("operation", &Brief(non_recording.name()));
                 span.field("ids", &format_args!("{}", non_recording.ids()));
             }
-            (None, Repr::Recorded(_) | Repr::None) => {}
+            (None, Repr::Recorded(_)) => {}
         }
         span.finish_non_exhaustive()
     }

@@ -81,11 +81,13 @@ fn release_touched(span: &mut NonRecording) {
 #[inline(never)]
 fn release_shared(span: &mut NonRecording) {
     let _ = span.record();
-    let (outcome, state) = span.take_outcome();
+    let was_finished = span.is_finished();
+    let (record, state) = span.take_record();
     let Some(stripe) = span.take_stripe() else { return };
-    let Some(outcome) = outcome else { return stripe.count_not_sampled() };
+    if record.is_none() && !was_finished {
+        return stripe.count_not_sampled();
+    }
     // The record's own state is dropped first, as the record keeps it for its next life.
-    let record = outcome.into_record();
     let state = state.filter(|_| record.as_ref().is_none_or(|record| record.shares_state()));
     if let Some(record) = record {
         release(record);

@@ -88,17 +88,22 @@ impl ReferenceSink<'_> {
         if !record.has_baggage.load(Ordering::Acquire) {
             return self.add(ParentRef::Record(record));
         }
-        // Copied, so that the builder's fields need not be in memory on the fast path.
+        self.off_fast_path(|sink| sink.add_record_with_baggage(record));
+    }
+
+    /// Adds a reference by a function that is not inlined. The builder's fields are copied for it, so that they
+    /// need not be in memory on the fast path.
+    #[inline(always)]
+    pub(in crate::span) fn off_fast_path(&mut self, add: impl FnOnce(&mut ReferenceSink<'_>)) {
         let (mut parent_kind, mut joins, mut extras) =
             (*self.parent_kind, *self.joins, *self.extras);
-        ReferenceSink {
+        add(&mut ReferenceSink {
             kind: self.kind,
             record: self.record,
             parent_kind: &mut parent_kind,
             joins: &mut joins,
             extras: &mut extras,
-        }
-        .add_record_with_baggage(record);
+        });
         (*self.parent_kind, *self.joins, *self.extras) = (parent_kind, joins, extras);
     }
 
