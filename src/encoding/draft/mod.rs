@@ -196,6 +196,18 @@ impl SpanDraft {
         self.set_tag_count(self.tag_count() - removed);
     }
 
+    /// Returns whether nothing is left of a list, because it was too large: the span is not sent.
+    pub(crate) fn is_too_large(&self) -> bool {
+        let lists = self.lists.as_ref().filter(|_| self.has_rare_fields);
+        self.tags.is_too_large() || lists.is_some_and(|lists| lists.is_too_large())
+    }
+
+    /// Makes the span one that is not sent, as that is what it was copied from.
+    #[cold]
+    pub(crate) fn become_too_large(&mut self) {
+        self.tags.become_too_large();
+    }
+
     /// Clears everything but keeps the memory.
     #[inline]
     pub(crate) fn clear(&mut self) {
@@ -322,8 +334,7 @@ impl<'a> SpanParts<'a> {
 
     /// Returns whether the span cannot be written: it is so large that nothing is left of one of its lists.
     pub(crate) fn is_too_large(&self) -> bool {
-        let lists = self.draft.lists.as_ref().filter(|_| self.draft.has_rare_fields);
-        self.draft.tags.is_too_large() || lists.is_some_and(|lists| lists.is_too_large())
+        self.draft.is_too_large()
     }
 
     /// Returns the exact length that [`write`](Self::write) takes.

@@ -53,6 +53,12 @@ impl TagBuffer {
         self.at == MAX_LIST_BYTES
     }
 
+    /// Frees the memory, and has nothing left until it is cleared.
+    #[cold]
+    pub(super) fn become_too_large(&mut self) {
+        *self = Self { room: Box::default(), at: MAX_LIST_BYTES };
+    }
+
     /// Writes at most `bytes`, unless the buffer is too large then.
     #[inline(always)]
     fn write(&mut self, bytes: usize, write: impl FnOnce(&mut SliceWriter<'_>)) {
@@ -72,7 +78,7 @@ impl TagBuffer {
     fn grow(&mut self, bytes: usize) -> bool {
         let least = self.len() + bytes + OVERHANG;
         if least >= MAX_LIST_BYTES as usize {
-            *self = Self { room: Box::default(), at: MAX_LIST_BYTES };
+            self.become_too_large();
             return false;
         }
         // Less than the limit, which as a length means that there was too much.

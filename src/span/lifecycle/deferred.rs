@@ -23,6 +23,7 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
         record.state.set_deferred(true);
     }
     let draft = &mut record.data.get_mut().draft;
+    let is_too_large = draft.is_too_large();
     let first_tags = &mut draft.lists_mut().first_tags;
     let internal = first_tags.bytes().to_vec();
     // Swapped, so that the memory of both is reused.
@@ -64,6 +65,9 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
     let draft = &mut record.data.get_mut().draft;
     draft.lists_mut().first_tags = start_tags;
     draft.has_rare_fields = true;
+    if is_too_large {
+        draft.become_too_large();
+    }
 }
 
 /// Calls the sampler for a tag that is about to be set.

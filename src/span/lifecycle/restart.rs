@@ -183,6 +183,8 @@ struct Taken {
     name: Cow<'static, str>,
     start: Start,
     finish_wall: Option<i64>,
+    /// Whether the span is too large to be sent: there is nothing to take over of one of its lists then.
+    is_too_large: bool,
     tags: Vec<u8>,
     tag_count: usize,
     logs: Vec<u8>,
@@ -208,6 +210,7 @@ impl Taken {
             name: draft.name.clone(),
             start,
             finish_wall,
+            is_too_large: draft.is_too_large(),
             tag_count: draft.tag_count(),
             tags,
             logs: draft.logs().bytes.to_vec(),
@@ -246,6 +249,9 @@ impl Taken {
             lists.logs.extend(&self.logs);
             lists.log_count += self.log_count;
             data.draft.has_rare_fields = true;
+        }
+        if self.is_too_large && record.state.is_recording() {
+            data.draft.become_too_large();
         }
     }
 }

@@ -7,6 +7,8 @@ use crate::span::tag::TagValue;
 #[derive(Debug, Default)]
 pub(in crate::span) struct StartTags {
     is_taken: bool,
+    /// Whether they were too large, so that nothing is left of them.
+    are_too_large: bool,
     count: usize,
     bytes: Vec<u8>,
     /// The tags of a priority, which come behind the others.
@@ -18,8 +20,9 @@ impl StartTags {
     /// Takes the tags out of the draft of a span about to be started.
     pub(in crate::span) fn take(draft: &mut SpanDraft) -> Self {
         let (count, bytes) = (draft.tag_count(), draft.tags.bytes().to_vec());
+        let are_too_large = draft.is_too_large();
         draft.clear_tags();
-        Self { is_taken: true, count, bytes, ..Self::default() }
+        Self { is_taken: true, are_too_large, count, bytes, ..Self::default() }
     }
 
     /// Returns the tags, if they were taken.
@@ -46,10 +49,13 @@ impl StartTags {
         }
     }
 
-    /// Appends the tags of a priority.
+    /// Appends the tags of a priority, behind the others. If those were too large, so is the span.
     pub(in crate::span) fn append_last(&self, draft: &mut SpanDraft) {
         draft.tags.extend(&self.last);
         draft.add_tags(self.last_count);
+        if self.are_too_large {
+            draft.become_too_large();
+        }
     }
 
     pub(in crate::span) fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {

@@ -10,11 +10,13 @@ use crate::support::agent::{Agent, nobody, starting_at};
 use crate::support::read::{Value, finished};
 use crate::support::transport::{By, Taken, gated, limited};
 use crate::support::{MemoryLogger, SOON, binary, builder, eventually, memory_logger, timed};
-use jaeger_client::sampler::ConstSampler;
+use jaeger_client::metrics::InMemoryMetrics;
+use jaeger_client::sampler::{ConstSampler, PrioritySampler, TagMatchingSampler};
 use jaeger_client::transport::Sent;
 use jaeger_client::{
     AgentProtocol, Closer, Dropped, EncodedFields, FlushReport, InMemoryReporter, ManualClock,
-    SpanContext, SpanId, TailSamplingConfig, TraceId, Tracer,
+    Observer, Span, SpanContext, SpanId, SpanObserver, StartSpanOptions, TailSamplingConfig,
+    TraceId, Tracer, TracerBuilder,
 };
 
 fn finish_spans(tracer: &Tracer, count: usize) {
@@ -479,4 +481,74 @@ fn threads_that_flush_and_finish_at_once_all_get_their_report() {
     });
     assert_eq!(closer.close(SOON).stats.sent, 160);
     assert_eq!(agent.spans(160).len(), 160);
+}
+
+#[derive(Debug)]
+struct Follows;
+
+impl Observer for Follows {
+    fn on_start_span(
+        &self,
+        _span: &Span,
+        _operation: &str,
+        _options: &StartSpanOptions<'_>,
+    ) -> Option<Box<dyn SpanObserver>> {
+        None
+    }
+}
+
+/// A way to build a tracer, and what it is.
+type Built = (&'static str, fn(TracerBuilder) -> TracerBuilder);
+
+/// What is done with tags beyond the limit is the same wherever a start or another parent copies them.
+#[test]
+fn a_span_of_more_bytes_than_any_may_have_is_counted_wherever_its_tags_or_logs_are_copied() {
+    let huge = vec![0_u8; 300 << 20];
+    let tracers: [Built; 4] = [
+        ("neither", |builder| builder),
+        ("observers", |builder| builder.observer(Follows)),
+        ("finished", |builder| builder.rpc_metrics(true).metrics(InMemoryMetrics::new())),
+        ("deferring", |builder| {
+            let marked = TagMatchingSampler::new("tenant").matching("acme");
+            let list = PrioritySampler::new().then(marked).then(ConstSampler::new(true));
+            builder.sampler(list.build().unwrap())
+        }),
+    ];
+    for (name, built) in tracers {
+        let memory = InMemoryReporter::new();
+        let sampled = builder().max_tag_value_length(1 << 30).in_memory(&memory);
+        let (tracer, _closer) = built(sampled).build().unwrap();
+        let too_large = |case: &str, end: &dyn Fn()| {
+            let before = tracer.stats();
+            end();
+            let after = tracer.stats();
+            assert!(after.is_balanced(), "{name}, {case}: {after}");
+            let counted = after.dropped.too_large - before.dropped.too_large;
+            assert_eq!((counted, memory.len()), (1, 0), "{name}, {case}: {after}");
+        };
+        let caller = SpanContext::new(TraceId::new(0, 1), SpanId::new(1), SpanId::NONE, 1);
+        too_large("a tag before the start", &|| {
+            tracer.span("op").tag("a", 1).tag("bytes", &*huge).start().finish();
+        });
+        too_large("a prepared tag", &|| {
+            let mut prepared = tracer.prepare_span("op");
+            prepared.set_tag("bytes", &*huge).set_parent(&caller);
+            prepared.start().set_tag("a", 1).finish();
+        });
+        too_large("a tag of a restarted span", &|| {
+            let span = tracer.start_span("op");
+            span.set_tag("bytes", &*huge).set_tag("a", 1);
+            span.restart_as_child_of(&caller).unwrap().set_tag("b", 1).finish();
+        });
+        too_large("a log of a restarted span", &|| {
+            let span = tracer.start_span("op");
+            span.log(&[("bytes", (&*huge).into())]).set_tag("a", 1);
+            span.restart_as_child_of(&caller).unwrap().log_event("e").finish();
+        });
+        too_large("a span that is restarted twice", &|| {
+            let span = tracer.span("op").tag("bytes", &*huge).start();
+            let span = span.restart_as_child_of(&caller).unwrap();
+            span.restart_as_child_of(&caller).unwrap().finish();
+        });
+    }
 }
