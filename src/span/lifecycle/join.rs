@@ -263,13 +263,15 @@ pub(super) fn mark_started(
     }
 }
 
-/// Sets the start of a recorded span to now; discards the tags of any other.
-pub(super) fn start_clock_if_recording(record: &mut SpanRecord, shared: &SpanShared) {
-    if record.state.is_recording() {
+/// Sets the start of a recorded span to now; discards the tags of any other. Returns whether it is recorded.
+pub(super) fn start_clock_if_recording(record: &mut SpanRecord, shared: &SpanShared) -> bool {
+    let is_recording = record.state.is_recording();
+    if is_recording {
         start_clock(record, shared);
     } else {
         discard_tags(record);
     }
+    is_recording
 }
 
 /// Sets the start of a span to now, unless it was given, and encodes the ids.

@@ -39,14 +39,18 @@ impl<'a> UnstartedSpan<'a> {
 
     /// Does the same in the place of another span, whose observers continue with it.
     pub(in crate::span) fn start_in_place_retaining(self) -> (Span, Option<OwnedRecord>) {
-        self.start_slow_retaining(Place::OfAnother)
+        if self.stripe.hooks.follow_spans() {
+            self.start_slow_retaining(Place::OfAnother)
+        } else {
+            self.start_retaining()
+        }
     }
 
     /// Starts a span in the place of another. Observers that follow spans are not notified of the start: they
     /// continue with it. Those of finished spans alone are not notified of starts anyway.
     pub(in crate::span) fn start_in_place(self) -> Span {
         if self.stripe.hooks.follow_spans() {
-            self.start_slow_in(Place::OfAnother)
+            self.start_slow_in(Place::OfAnother, &mut false)
         } else {
             self.start()
         }
@@ -56,11 +60,9 @@ impl<'a> UnstartedSpan<'a> {
     #[inline(never)]
     fn start_slow_retaining(mut self, place: Place) -> (Span, Option<OwnedRecord>) {
         let copy = record::copy_of(&mut self.record);
-        let span = match place {
-            Place::New => self.start_slow(),
-            Place::OfAnother => self.start_in_place(),
-        };
-        if !span.is_recording() {
+        let mut is_recorded = false;
+        let span = self.start_slow_in(place, &mut is_recorded);
+        if !is_recorded {
             return (span, Some(copy));
         }
         record::give_unstarted(copy);

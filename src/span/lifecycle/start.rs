@@ -272,10 +272,11 @@ impl<'a> UnstartedSpan<'a> {
     #[cold]
     #[inline(never)]
     pub(super) fn start_slow(self) -> Span {
-        self.start_slow_in(Place::New)
+        self.start_slow_in(Place::New, &mut false)
     }
 
-    pub(super) fn start_slow_in(mut self, place: Place) -> Span {
+    /// Sets `is_recorded` to what was found when that was looked at. Not returned, as that would move the span.
+    pub(super) fn start_slow_in(mut self, place: Place, is_recorded: &mut bool) -> Span {
         let extras = self.record.data.get_mut().extras.as_ref();
         let has_self_reference = extras
             .and_then(|extras| extras.start.as_ref())
@@ -286,17 +287,17 @@ impl<'a> UnstartedSpan<'a> {
         if self.stripe.is_disabled() {
             self.start_disabled()
         } else if self.stripe.is_forked() {
-            self.start_in_fork()
+            self.start_in_fork(is_recorded)
         } else if self.stripe.start.by_builder == StartPath::Observed && !self.has_extras {
-            self.start_observed()
+            self.start_observed(is_recorded)
         } else {
-            self.start_full(place)
+            self.start_full(place, is_recorded)
         }
     }
 
     /// Starts a span without extras, of which observers are notified when it is finished.
     #[inline]
-    fn start_observed(self) -> Span {
+    fn start_observed(self, is_recorded: &mut bool) -> Span {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         record.set_tracer(stripe);
@@ -315,11 +316,12 @@ impl<'a> UnstartedSpan<'a> {
             record.data.get_mut().start_now(stripe);
         }
         join::mark_started(record, stripe, span_origin, is_recording);
+        *is_recorded = is_recording;
         Span::recorded(owned.into_shared())
     }
 
     /// Starts a span with everything that a start can have: extras, callbacks, metrics, tail sampling.
-    fn start_full(self, place: Place) -> Span {
+    fn start_full(self, place: Place, is_recorded: &mut bool) -> Span {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         let extras = record.data.get_mut().take_start_extras();
@@ -329,7 +331,7 @@ impl<'a> UnstartedSpan<'a> {
         if stripe.hooks.want_tags() {
             start_tags = StartTags::take(&mut record.data.get_mut().draft);
         }
-        let (span_origin, sampled) = {
+        let (span_origin, sampled, is_recording) = {
             let guard = StartGuard::of(record);
             let record = &mut *guard.0;
             let mut request = extras.request;
@@ -392,19 +394,17 @@ impl<'a> UnstartedSpan<'a> {
             {
                 stripe.count_first(sampled);
             }
-            if !has_observers {
-                join::start_clock_if_recording(record, stripe);
-            }
-            (span_origin, sampled)
+            // Observers may yet have it recorded.
+            let is_recording = !has_observers && join::start_clock_if_recording(record, stripe);
+            (span_origin, sampled, is_recording)
         };
         record.data.get_mut().mark_started(stripe, span_origin, sampled);
         if stripe.sampling.tail_sampler.is_some() {
             tail::started(record, stripe);
         }
         let span = Span::recorded(owned.into_shared());
-        if has_observers {
-            notify_started(&span, stripe, &start_tags, place);
-        }
+        *is_recorded =
+            is_recording || (has_observers && notify_started(&span, stripe, &start_tags, place));
         span
     }
 
@@ -425,7 +425,7 @@ impl<'a> UnstartedSpan<'a> {
     }
 
     /// Starts a span in a forked process.
-    fn start_in_fork(self) -> Span {
+    fn start_in_fork(self, is_recorded: &mut bool) -> Span {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         let extras = record.data.get_mut().take_start_extras();
@@ -438,14 +438,16 @@ impl<'a> UnstartedSpan<'a> {
         tail::track_in_fork(record, stripe);
         let is_recording = record.state.is_recording();
         join::mark_started(record, stripe, span_origin, is_recording);
+        *is_recorded = is_recording;
         Span::recorded(owned.into_shared())
     }
 }
 
 /// Notifies observers of a span that has its ids and its sampler's decision, and of its first tags.
-/// The sampler that defers, and tail sampling, are called for the tags after them.
-fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags, place: Place) {
-    let Some(record) = span.existing_record() else { return };
+/// The sampler that defers, and tail sampling, are called for the tags after them. Returns whether the span is
+/// recorded.
+fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags, place: Place) -> bool {
+    let Some(record) = span.existing_record() else { return false };
     if place == Place::New {
         observer::started(span, record, stripe, start_tags);
     }
@@ -459,11 +461,13 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags, pla
             data.tag(key, value, stripe, stripe.options.max_tag_value_length);
         }
     }
-    let Some(mut data) = record.lock() else { return };
+    let Some(mut data) = record.lock() else { return false };
     start_tags.append_last(&mut data.draft);
-    if !record.state.is_recording() {
+    let is_recording = record.state.is_recording();
+    if !is_recording {
         data.clear_tags();
     }
+    is_recording
 }
 
 /// Begins a trace, or joins the one of the parent that the record has inherited from.

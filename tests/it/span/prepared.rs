@@ -1,13 +1,18 @@
 //! A span that is prepared before its parent is known, and handles of the size of a pointer.
 
 use std::mem::size_of;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crate::support::builder;
+use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{
     CompactSpan, InMemoryReporter, ManualClock, Observer, PreparedSpan, Span, SpanContext,
-    SpanObserver, StartSpanOptions, Stats, TagValue, TailSamplingConfig, Tracer,
+    SpanObserver, StartSpanOptions, Stats, TagValue, TailSamplingConfig, Tracer, TracerBuilder,
 };
 
 fn started(stats: &Stats) -> (u64, u64, u64) {
@@ -90,11 +95,11 @@ fn it_is_counted_once_it_is_started_and_has_all_that_it_was_given() {
 
 #[test]
 fn it_begins_where_it_was_prepared() {
-    let clock = std::sync::Arc::new(ManualClock::new());
+    let clock = Arc::new(ManualClock::new());
     clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
     let reporter = InMemoryReporter::new();
     let (tracer, _closer) =
-        builder().in_memory(&reporter).clock(std::sync::Arc::clone(&clock)).build().unwrap();
+        builder().in_memory(&reporter).clock(Arc::clone(&clock)).build().unwrap();
     let prepared = tracer.prepare_span("op");
     clock.advance(Duration::from_millis(5));
     let span = prepared.start();
@@ -224,6 +229,42 @@ fn a_span_started_in_place_leaves_what_can_be_started_again_and_else_nothing() {
             let (stats, count) = (tracer.stats(), if sampled { 1 } else { 2 });
             assert_eq!((stats.started - before.started, stats.open), (count, 0));
         }
+    }
+}
+
+#[test]
+fn what_it_was_given_is_with_the_span_or_retained_though_its_trace_is_forced_meanwhile() {
+    let ways: [fn(TracerBuilder) -> TracerBuilder; 3] = [
+        |builder| builder,
+        |builder| builder.metrics(InMemoryMetrics::new()),
+        |builder| builder.metrics(InMemoryMetrics::new()).rpc_metrics(true),
+    ];
+    for (way, built) in ways.into_iter().enumerate() {
+        let sampler = ConstSampler::new(false);
+        let (tracer, _closer) = built(builder().sampler(sampler)).null_reporter().build().unwrap();
+        let (send, parents) = channel::<(Span, Arc<AtomicBool>)>();
+        let forces = thread::spawn(move || {
+            for (parent, is_starting) in parents {
+                while !is_starting.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                parent.set_tag("sampling.priority", 1);
+            }
+        });
+        for round in 0..4_000_u32 {
+            let parent = tracer.start_span("parent");
+            let is_starting = Arc::new(AtomicBool::new(false));
+            send.send((parent.clone(), Arc::clone(&is_starting))).unwrap();
+            let mut prepared = tracer.prepare_span("op");
+            prepared.set_tag("k", 1).set_parent(&parent);
+            is_starting.store(true, Ordering::Relaxed);
+            // So that the other thread is at another place each time.
+            (0..round % 64).for_each(|_| std::hint::spin_loop());
+            let (span, retained) = prepared.start_retaining();
+            assert!(span.tag("k").is_some() || retained.is_some(), "way {way}, round {round}");
+        }
+        drop(send);
+        forces.join().unwrap();
     }
 }
 
