@@ -126,9 +126,9 @@ pub(crate) struct StartPaths {
     pub(crate) by_builder: StartPath,
     /// Whether the first spans in this process are counted, which only metrics need.
     pub(crate) counts_first_spans: bool,
-    /// The limit for tags given before the start, which are not truncated for a sampler that defers
-    /// and for observers. A tag that is longer takes another path where observers are notified of the
-    /// finished span alone.
+    /// The limit of what is stored of tags given before the start, which are not truncated for a sampler
+    /// that defers and for observers: they are truncated at the start. A tag that is longer takes another path
+    /// where observers are notified of the finished span alone.
     pub(crate) max_tag_value_bytes: usize,
 }
 
@@ -247,13 +247,20 @@ impl SpanShared {
         self.sampling.sampler.status()
     }
 
-    /// Returns the text of a tag within the limit.
+    /// Returns the text of a tag within the limit. What is truncated is not counted here, as a tag may be
+    /// copied several times.
     pub(crate) fn truncate_to_limit<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if text.len() <= self.options.max_tag_value_length {
             return Cow::Borrowed(text);
         }
-        self.count_truncated_tag();
         truncate_value(text, self.options.max_tag_value_length, self.options.mark_truncated_tags)
+    }
+
+    /// Counts a tag's value of so many bytes if that is beyond the limit.
+    pub(crate) fn count_if_truncated(&self, bytes: usize) {
+        if bytes > self.options.max_tag_value_length {
+            self.count_truncated_tag();
+        }
     }
 
     #[cold]

@@ -15,7 +15,8 @@ use crate::span::shared::SpanShared;
 
 /// Calls the sampler for a started span, if it `needs_decision` or one is deferred, and for
 /// each tag it was started with. The tags are stored, and truncated, after the calls, so that a
-/// sampler's own tags come before the one that made it decide.
+/// sampler's own tags come before the one that made it decide. They were counted as truncated when they
+/// were set.
 #[cold]
 pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, needs_decision: bool) {
     if needs_decision {
@@ -53,7 +54,6 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
                 draft.tags.tag_text(tag.key, shared.truncate_to_limit(text).as_bytes());
             }
             ValueView::Binary(bytes) if bytes.len() > shared.options.max_tag_value_length => {
-                shared.count_truncated_tag();
                 draft.tags.tag_bytes(tag.key, &bytes[..shared.options.max_tag_value_length]);
             }
             value => draft.tags.tag(tag.key, value),

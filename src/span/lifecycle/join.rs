@@ -189,6 +189,7 @@ fn decided_flags(
         } else {
             draft.sampler_tags(before)
         };
+        shared.count_if_truncated(debug_id.len());
         let value = shared.truncate_to_limit(debug_id);
         to.tag(shared.sampling.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
         draft.add_tags(1);

@@ -223,7 +223,7 @@ impl<'a> UnstartedSpan<'a> {
     /// Sets a tag. Usual ones are written where this is inlined, as those of a live span.
     #[inline(always)]
     pub(in crate::span) fn set_tag(&mut self, key: &str, value: TagValue<'_>) {
-        let max_bytes = self.stripe.start.max_tag_value_bytes;
+        let max_bytes = self.stripe.options.max_tag_value_length;
         if !self.record.data.get_mut().try_tag(key, value, max_bytes) {
             self.set_tag_cold(key, value);
         }
@@ -458,7 +458,8 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags, pla
         }
         decide_by_tag(record, stripe, key, value);
         if let Some(mut data) = record.lock().filter(|data| !data.finished) {
-            data.tag(key, value, stripe, stripe.options.max_tag_value_length);
+            // Counted as truncated when it was set.
+            data.append_tag(key, value, stripe, stripe.options.max_tag_value_length);
         }
     }
     let Some(mut data) = record.lock() else { return false };

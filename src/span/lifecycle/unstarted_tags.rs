@@ -28,7 +28,7 @@ pub(in crate::span) fn try_tag(
     key: impl Key,
     value: TagValue<'_>,
 ) -> bool {
-    record.data.get_mut().try_tag(key, value, shared.start.max_tag_value_bytes)
+    record.data.get_mut().try_tag(key, value, shared.options.max_tag_value_length)
 }
 
 /// Sets an unusual tag. Returns whether it is an extra.
@@ -48,7 +48,9 @@ pub(in crate::span) fn set_tag_cold(
         if is_extra {
             max_bytes = usize::MAX;
         }
-        record.data.get_mut().tag(key, value, shared, max_bytes);
+        // Here, as a prepared span may be started several times, or not at all.
+        shared.count_if_truncated(value.byte_len());
+        record.data.get_mut().append_tag(key, value, shared, max_bytes);
         return is_extra;
     }
     // Stored for observers alone: the full path of a start takes it out of the draft.

@@ -169,9 +169,24 @@ impl SpanData {
     }
 
     /// Appends a tag. Text or bytes of more than `max_bytes`, which is the tracer's limit or none,
-    /// are truncated.
+    /// are truncated, and counted.
     #[inline]
     pub(crate) fn tag(
+        &mut self,
+        key: &str,
+        value: TagValue<'_>,
+        shared: &SpanShared,
+        max_bytes: usize,
+    ) {
+        if value.byte_len() > max_bytes {
+            shared.count_truncated_tag();
+        }
+        self.append_tag(key, value, shared, max_bytes);
+    }
+
+    /// Does the same, but for the count of truncated tags: it was counted before.
+    #[inline]
+    pub(crate) fn append_tag(
         &mut self,
         key: &str,
         value: TagValue<'_>,
@@ -187,9 +202,6 @@ impl SpanData {
             TagValue::U64(number) => draft.tags.tag_long(key, number.cast_signed()),
             TagValue::F64(_) => draft.tags.tag(key, value.view(max_bytes)),
             TagValue::Bytes(bytes) => {
-                if bytes.len() > max_bytes {
-                    shared.count_truncated_tag();
-                }
                 draft.tags.tag_bytes(key, &bytes[..bytes.len().min(max_bytes)]);
             }
         }

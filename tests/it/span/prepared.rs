@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::builder;
 use jaeger_client::metrics::InMemoryMetrics;
-use jaeger_client::sampler::ConstSampler;
+use jaeger_client::sampler::{ConstSampler, TagMatchingSampler};
 use jaeger_client::{
     CompactSpan, InMemoryReporter, ManualClock, Observer, PreparedSpan, Span, SpanContext,
     SpanObserver, StartSpanOptions, Stats, TagValue, TailSamplingConfig, Tracer, TracerBuilder,
@@ -269,6 +269,41 @@ fn what_it_was_given_is_with_the_span_or_retained_though_its_trace_is_forced_mea
 }
 
 #[test]
+fn a_value_beyond_its_limit_is_counted_once_however_often_the_span_is_started() {
+    let ways: [fn(TracerBuilder) -> TracerBuilder; 5] = [
+        |builder| builder,
+        |builder| builder.observer(Ignores),
+        |builder| builder.metrics(InMemoryMetrics::new()).rpc_metrics(true),
+        |builder| builder.sampler(TagMatchingSampler::new("k").matching("v")),
+        |builder| builder.sampler(TagMatchingSampler::new("k").matching("v")).observer(Ignores),
+    ];
+    // The last one is wanted by RPC metrics.
+    for (key, length) in [("k", 20), ("k", 5_000), ("span.kind", 20), ("http.method", 5_000)] {
+        for (way, built) in ways.into_iter().enumerate() {
+            let limited = builder().max_tag_value_length(10).sampler(ConstSampler::new(false));
+            let (tracer, _closer) = built(limited).null_reporter().build().unwrap();
+            let count = || tracer.stats().truncated_tags;
+            let about = format!("way {way}, {key} of {length} bytes");
+            let mut prepared = tracer.prepare_span("op");
+            prepared.set_tag(key, "x".repeat(length));
+            let mut retained = Some(prepared);
+            for _ in 0..3 {
+                let (span, next) =
+                    retained.map_or((Span::none(), None), |prepared| prepared.start_retaining());
+                (retained, _) = (next, span.finish());
+            }
+            assert_eq!(count(), 1, "{about}, started again");
+            tracer.prepare_span("op").set_tag(key, vec![0_u8; length]);
+            assert_eq!(count(), 2, "{about}, bytes that are dropped");
+            drop(tracer.span("op").tag(key, "x".repeat(length)).start());
+            assert_eq!(count(), 3, "{about}, of a builder");
+            drop(tracer.span("op").child_of(caller(1)).tag(key, "x".repeat(length)).start());
+            assert_eq!(count(), 4, "{about}, of a builder, sampled");
+        }
+    }
+}
+
+#[test]
 fn a_priority_takes_effect_and_is_retained() {
     for (reporter, tracer, _closer) in tracers(false) {
         let mut prepared = tracer.prepare_span("op");
@@ -324,7 +359,7 @@ fn a_prepared_span_that_is_dropped_has_never_been() {
 fn a_prepared_span_is_started_on_another_thread() {
     let (_reporter, tracer, _closer) = tracers(true).remove(0);
     let prepared = tracer.prepare_span("op");
-    let span = std::thread::spawn(move || prepared.start()).join().unwrap();
+    let span = thread::spawn(move || prepared.start()).join().unwrap();
     span.finish();
     assert_eq!(started(&tracer.stats()), (1, 0, 0));
 }
