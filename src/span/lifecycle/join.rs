@@ -238,7 +238,11 @@ pub(super) fn parents_span(
 /// one counts, even if it was truncated to `max` bytes.
 fn serves(record: &mut SpanRecord, tags: Option<List<'_>>, max: usize) -> bool {
     let draft = &record.data.get_mut().draft;
-    let tags = tags.unwrap_or_else(|| List::new(draft.tag_count(), draft.tags.bytes()));
+    has_server_kind(tags.unwrap_or_else(|| List::new(draft.tag_count(), draft.tags.bytes())), max)
+}
+
+/// Returns whether tags are those of the server's side of a call, in the same way.
+pub(super) fn has_server_kind(tags: List<'_>, max: usize) -> bool {
     let kind = tags_of(Some(tags)).filter(|tag| tag.key == b"span.kind").last();
     let server = b"server";
     let cut = &server[..server.len().min(max)];

@@ -22,6 +22,16 @@ pub(super) fn set_priority(record: &SpanRecord, shared: &SpanShared, value: TagV
     if force && shared.sampling.throttler.is_some() && !may_force(record, shared) {
         return;
     }
+    apply(record, shared, value, force);
+}
+
+/// Sets a priority of a span that continues as this one, and has forced its trace to be recorded. The throttler
+/// allowed that before.
+pub(super) fn continue_priority(record: &SpanRecord, shared: &SpanShared, value: TagValue<'_>) {
+    apply(record, shared, value, true);
+}
+
+fn apply(record: &SpanRecord, shared: &SpanShared, value: TagValue<'_>, force: bool) {
     // Read without the lock, as a clock may be a user callback. 0 means not forced.
     let now = if force { shared.clock.monotonic_nanos().max(1) } else { 0 };
     let Some(mut data) = record.lock() else { return };

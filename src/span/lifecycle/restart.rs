@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::finish::finish_unsent;
+use super::join::has_server_kind;
+use super::priority::continue_priority;
 use crate::encoding::{List, ReferenceView, tags_of};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::span::builder::{Parent, SpanBuilder};
@@ -15,12 +17,15 @@ use crate::span::counters::Stripe;
 use crate::span::observer::TakenObservers;
 use crate::span::prepared::PreparedSpan;
 use crate::span::record::{SpanData, SpanRecord, Start};
+use crate::span::shared::SpanShared;
 use crate::span::{Span, TagValue};
+use crate::tags::SAMPLING_PRIORITY;
 
 impl Span {
     /// Puts the span below another parent by starting it anew there. The returned span has its
     /// name, times, tags, logs and `FOLLOWS_FROM` references, and its span id if the parent
-    /// names a span; trace, sampling and baggage are the parent's. This one has ended.
+    /// names a span; trace, sampling and baggage are the parent's, but a `sampling.priority` that had this span
+    /// recorded takes effect there too. This one has ended.
     ///
     /// Child spans that were started before stay in their trace. What was written to the old span
     /// while it was not recorded is lost. [Observers](crate::Observer) and [callbacks](Self::on_finish)
@@ -49,8 +54,7 @@ impl Span {
     #[must_use = "it is the span that goes on"]
     pub fn restart_as_child_of(&self, parent: impl Parent) -> Option<Self> {
         const CALL: &str = "restart_as_child_of";
-        let (record, stripe) = self.replaceable(CALL)?;
-        let name = record.lock()?.draft.name.clone();
+        let (record, stripe, name) = self.replaceable(CALL, |data| data.draft.name.clone())?;
         let parent = parent.context();
         let joins = parent.as_ref().is_some_and(SpanContext::is_valid);
         // Started without the lock: a sampler and a clock are user callbacks.
@@ -63,23 +67,30 @@ impl Span {
         if joins {
             next.take_span_id(record);
         }
-        taken.give_to(&next);
+        taken.give_to(&next, stripe);
+        if joins {
+            taken.count_if_first(&next, stripe);
+        }
         observers.give_to(&next, stripe);
         Some(next)
     }
 
-    /// Returns the record of a span that is not finished, and the tracer's stripe. Otherwise that counts as
-    /// misuse.
-    fn replaceable(&self, call: &'static str) -> Option<(&SpanRecord, &Arc<Stripe>)> {
+    /// Returns the record of a span that is not finished, the tracer's stripe, and what is read of the span.
+    /// Otherwise that counts as misuse.
+    fn replaceable<T>(
+        &self,
+        call: &'static str,
+        read: impl FnOnce(&SpanData) -> T,
+    ) -> Option<(&SpanRecord, &Arc<Stripe>, T)> {
         let Some((record, stripe)) = self.parts() else {
             self.misused(call);
             return None;
         };
-        if record.lock().is_none_or(|data| data.finished) {
+        let live = record.lock().filter(|data| !data.finished).map(|data| read(&data));
+        if live.is_none() {
             stripe.report_misuse(call);
-            return None;
         }
-        Some((record, stripe))
+        live.map(|read| (record.as_ref(), stripe, read))
     }
 
     /// Ends a span that is not to be sent, and that nobody was notified of.
@@ -139,7 +150,7 @@ impl PreparedSpan {
     /// ```
     pub fn start_in_place_of(&mut self, replaced: &Span) -> Option<Span> {
         const CALL: &str = "start_in_place_of";
-        let (record, stripe) = replaced.replaceable(CALL)?;
+        let (record, stripe, ()) = replaced.replaceable(CALL, |_| ())?;
         if !self.is_retained() {
             stripe.report_misuse(CALL);
             return None;
@@ -183,6 +194,8 @@ struct Taken {
     name: Cow<'static, str>,
     start: Start,
     finish_wall: Option<i64>,
+    /// Whether its trace is recorded, so that a priority among its tags is in force.
+    is_sampled: bool,
     /// Whether the span is too large to be sent: there is nothing to take over of one of its lists then.
     is_too_large: bool,
     tags: Vec<u8>,
@@ -210,6 +223,7 @@ impl Taken {
             name: draft.name.clone(),
             start,
             finish_wall,
+            is_sampled: record.state.is_sampled(),
             is_too_large: draft.is_too_large(),
             tag_count: draft.tag_count(),
             tags,
@@ -219,16 +233,43 @@ impl Taken {
         }
     }
 
-    /// The sampler's tags about the trace that was left stay with the old span.
-    fn give_to(self, next: &Span) {
+    /// Returns the tags with their keys.
+    fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {
+        tags_of(Some(List::new(self.tag_count, &self.tags)))
+            .map(|tag| (str::from_utf8(tag.key).unwrap_or_default(), TagValue::of(tag.value)))
+    }
+
+    /// Counts the span as the first of its trace in this process, if it is: it was started without its tags,
+    /// and below a parent.
+    fn count_if_first(&self, next: &Span, stripe: &Stripe) {
+        if let Some(record) = next.existing_record()
+            && stripe.start.counts_first_spans
+            && has_server_kind(
+                List::new(self.tag_count, &self.tags),
+                stripe.options.max_tag_value_length,
+            )
+        {
+            stripe.count_first(record.state.sampled());
+        }
+    }
+
+    /// The sampler's tags about the trace that was left stay with the old span. A priority comes first, as at
+    /// any start: if it forces the trace to be recorded, the other tags are.
+    fn give_to(&self, next: &Span, shared: &SpanShared) {
         // It may have been renamed while the other was started.
         if next.operation_name() != self.name {
-            next.set_operation_name(self.name);
+            next.set_operation_name(self.name.clone());
         }
-        for tag in tags_of(Some(List::new(self.tag_count, &self.tags))) {
-            let key = str::from_utf8(tag.key).unwrap_or_default();
-            if key != SAMPLER_TYPE_TAG && key != SAMPLER_PARAM_TAG {
-                next.set_tag(key, TagValue::of(tag.value));
+        if self.is_sampled
+            && let Some(record) = next.record()
+        {
+            for (_, value) in self.tags().filter(|(key, _)| *key == SAMPLING_PRIORITY) {
+                continue_priority(record, shared, value);
+            }
+        }
+        for (key, value) in self.tags() {
+            if ![SAMPLER_TYPE_TAG, SAMPLER_PARAM_TAG, SAMPLING_PRIORITY].contains(&key) {
+                next.set_tag(key, value);
             }
         }
         for context in &self.follows_from {

@@ -148,6 +148,26 @@ fn a_trace_is_joined_by_a_span_that_serves_or_that_has_no_parent() {
 }
 
 #[test]
+fn a_trace_is_joined_by_a_span_that_serves_and_is_put_below_its_parent_later() {
+    let (tracer, _closer, metrics) = counted(ConstSampler::new(true));
+    let parent = SpanContext::new(TraceId::new(0, 7), SpanId::new(8), SpanId::NONE, 1);
+    for (kind, joined) in [("server", 1), ("client", 1), ("server", 2)] {
+        let span = tracer.span("op").tag("span.kind", kind).start();
+        drop(span.restart_as_child_of(&parent));
+        let counted = metrics.counters()["jaeger.tracer.traces|sampled=y|state=joined"];
+        assert_eq!(counted, joined, "{kind}");
+        // As the first of another trace it joins none.
+        drop(
+            tracer
+                .span("op")
+                .tag("span.kind", kind)
+                .start()
+                .restart_as_child_of(None::<SpanContext>),
+        );
+    }
+}
+
+#[test]
 fn a_trace_is_joined_by_a_span_that_serves_however_short_tags_are_cut() {
     for (max, kind, joined) in [(2, "server", 1), (2, "client", 0), (6, "server", 1)] {
         let metrics = InMemoryMetrics::new();

@@ -15,8 +15,8 @@ use jaeger_client::policy::{DebugThrottler, RemoteThrottler};
 use jaeger_client::propagation::{FORMATS, HeadersConfig};
 use jaeger_client::sampler::{ConstSampler, RateLimitingSampler};
 use jaeger_client::{
-    Closer, Configuration, InMemoryReporter, ManualClock, NullLogger, Span, SpanContext,
-    ThrottlerConfig, Tracer, TracerBuilder,
+    Closer, Configuration, InMemoryReporter, ManualClock, NullLogger, Span, SpanContext, SpanId,
+    ThrottlerConfig, TraceId, Tracer, TracerBuilder,
 };
 
 const OFTEN: Duration = Duration::from_millis(20);
@@ -90,6 +90,19 @@ fn balances(each: &[(&str, f64)]) -> String {
         format!(r#"{{"operation":"{operation}","balance":{balance}}}"#)
     };
     format!(r#"{{"balances":[{}]}}"#, each.iter().map(one).collect::<Vec<_>>().join(","))
+}
+
+#[test]
+fn a_forced_span_that_is_put_below_another_parent_needs_no_second_credit() {
+    let allows = Says::new(true);
+    let (tracer, _closer, reporter) = with(false, Arc::clone(&allows));
+    let span = tracer.start_span("op");
+    span.set_tag("sampling.priority", 1);
+    let caller = SpanContext::new(TraceId::new(0, 7), SpanId::new(8), SpanId::NONE, 0);
+    let moved = span.restart_as_child_of(&caller).unwrap();
+    assert!(moved.context().is_debug());
+    moved.finish();
+    assert_eq!((allows.requested(), reporter.len()), (vec!["op".to_owned()], 1));
 }
 
 #[test]

@@ -103,6 +103,33 @@ fn a_span_takes_the_decision_of_the_parent_it_is_put_below() {
 }
 
 #[test]
+fn a_priority_goes_along_to_another_parent_and_so_do_the_tags_before_it() {
+    for (there, last, is_sampled) in [(0, 1, true), (1, 1, true), (0, 0, false), (1, 0, true)] {
+        let (tracer, _closer, reporter) = built(Tracer::builder("svc"));
+        let span = tracer.start_span("op");
+        span.set_tag("a", 1).set_tag("sampling.priority", 1).set_tag("b", 2);
+        span.set_tag("sampling.priority", last).set_tag("c", 3);
+        let moved = span.restart_as_child_of(remote(there)).unwrap();
+        let case = format!("{there} {last}");
+        assert_eq!(moved.is_sampled(), is_sampled, "{case}");
+        assert_eq!(moved.context().is_debug(), last == 1, "{case}");
+        moved.finish();
+        for span in reporter.spans() {
+            let keys = keys(&span.view());
+            let own: Vec<_> = keys.iter().filter(|key| key.len() == 1).collect();
+            assert_eq!(
+                own.iter().map(|key| key.as_str()).collect::<String>(),
+                if last == 1 { "abc" } else { "ab" },
+                "{case}"
+            );
+            let priorities = keys.iter().filter(|key| *key == "sampling.priority").count();
+            assert_eq!(priorities, if last == 1 { 2 } else { 0 }, "{case}");
+        }
+        assert_eq!(reporter.spans().len(), usize::from(is_sampled), "{case}");
+    }
+}
+
+#[test]
 fn a_span_that_is_buffered_can_be_put_below_another_parent() {
     let builder = Tracer::builder("svc").sampler(ConstSampler::new(false));
     let (tracer, _closer, reporter) = built(builder.tail_sampling(TailSamplingConfig::default()));
