@@ -221,7 +221,7 @@ fn joined_messages(errors: &[ResponseError]) -> String {
     let Some(text) = errors.iter().find_map(|error| error.msg.as_deref()) else {
         return String::new();
     };
-    let short: String = text.chars().take(MAX_SAID_CHARS).collect();
+    let short: String = text.chars().take(MAX_MESSAGE_CHARS).collect();
     format!(": {}", short.escape_debug())
 }
 
@@ -233,7 +233,7 @@ fn encoded(text: &str) -> String {
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-const MAX_SAID_CHARS: usize = 500;
+const MAX_MESSAGE_CHARS: usize = 500;
 
 #[cfg(test)]
 mod tests {
