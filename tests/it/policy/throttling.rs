@@ -3,7 +3,7 @@
 #![cfg(feature = "remote-sampler")]
 
 use std::collections::HashMap;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -83,6 +83,15 @@ fn remote(server: &Strategies, every: Duration, at_once: bool) -> Arc<RemoteThro
         ..ThrottlerConfig::default()
     };
     Arc::new(RemoteThrottler::new("my svc", &config).unwrap())
+}
+
+/// Runs a test whose agent has to respond to a poll on this thread within a second, which is the library's limit.
+/// A loaded machine may give the agent no time within that second: then it is tried again.
+#[track_caller]
+fn with_an_agent_in_time(test: impl Fn()) {
+    if !(0..9).any(|_| catch_unwind(AssertUnwindSafe(&test)).is_ok()) {
+        test();
+    }
 }
 
 fn balances(each: &[(&str, f64)]) -> String {
@@ -267,36 +276,42 @@ fn a_throttler_is_called_with_no_lock_held() {
 
 #[test]
 fn an_operation_without_credit_is_polled_at_once() {
-    let server = Strategies::start(&balances(&[("op", 2.0)]));
-    let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
-    assert!(forced(&tracer, "op") && forced(&tracer, "op"));
-    assert_eq!(server.requested().len(), 1, "the second one is taken from the credit");
-    server.set_body(&balances(&[("op", 1.0)]));
-    assert!(forced(&tracer, "op"));
-    server.set(StrategyResponse::Body(500, "no more".into()));
-    assert!(!forced(&tracer, "op"));
-    let line = "GET /credits?operations=op&service=my%20svc&uuid=the%20uuid HTTP/1.1";
-    assert_eq!(server.requested(), [line; 3]);
-    // As in Go, an agent without a response is not counted as having throttled.
-    assert_eq!(tracer.throttled_debug_spans(), 0);
-    let error = tracer.debug_throttler_updates().last_error.unwrap();
-    assert!(error.contains("500"), "{error}");
+    with_an_agent_in_time(|| {
+        let server = Strategies::start(&balances(&[("op", 2.0)]));
+        let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
+        assert!(forced(&tracer, "op") && forced(&tracer, "op"));
+        assert_eq!(server.requested().len(), 1, "the second one is taken from the credit");
+        server.set_body(&balances(&[("op", 1.0)]));
+        assert!(forced(&tracer, "op"));
+        server.set(StrategyResponse::Body(500, "no more".into()));
+        assert!(!forced(&tracer, "op"));
+        let line = "GET /credits?operations=op&service=my%20svc&uuid=the%20uuid HTTP/1.1";
+        assert_eq!(server.requested(), [line; 3]);
+        // As in Go, an agent without a response is not counted as having throttled.
+        assert_eq!(tracer.throttled_debug_spans(), 0);
+        let error = tracer.debug_throttler_updates().last_error.unwrap();
+        assert!(error.contains("500"), "{error}");
+    });
 }
 
 #[test]
 fn less_than_one_credit_is_denied_without_another_poll() {
-    let server = Strategies::start(&balances(&[("op", 0.5)]));
-    let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
-    assert!(!forced(&tracer, "op") && !forced(&tracer, "op"));
-    assert_eq!((server.requested().len(), tracer.throttled_debug_spans()), (1, 2));
+    with_an_agent_in_time(|| {
+        let server = Strategies::start(&balances(&[("op", 0.5)]));
+        let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
+        assert!(!forced(&tracer, "op") && !forced(&tracer, "op"));
+        assert_eq!((server.requested().len(), tracer.throttled_debug_spans()), (1, 2));
+    });
 }
 
 #[test]
 fn credit_for_another_operation_is_stored_for_it() {
-    let server = Strategies::start(&balances(&[("other op", 3.0)]));
-    let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
-    assert!(!forced(&tracer, "op") && forced(&tracer, "other op"));
-    assert_eq!((server.requested().len(), tracer.throttled_debug_spans()), (1, 1));
+    with_an_agent_in_time(|| {
+        let server = Strategies::start(&balances(&[("other op", 3.0)]));
+        let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
+        assert!(!forced(&tracer, "op") && forced(&tracer, "other op"));
+        assert_eq!((server.requested().len(), tracer.throttled_debug_spans()), (1, 1));
+    });
 }
 
 #[test]
@@ -407,44 +422,48 @@ fn a_close_does_not_wait_for_a_request_in_flight_and_a_second_one_does_nothing()
 
 #[test]
 fn polling_ends_when_the_last_tracer_is_closed() {
-    let server = Strategies::start(&balances(&[("op", 1.0)]));
-    let throttler = remote(&server, NEVER, true);
-    assert!(!throttler.is_allowed("op"), "nor before the first one is built");
-    assert_eq!(server.requested().len(), 0);
-    let (_first, first, _) = with(false, Arc::clone(&throttler));
-    let (_second, second, _) = with(false, Arc::clone(&throttler));
-    let _ = first.close(SOON);
-    assert!(throttler.is_allowed("op"));
-    let _ = second.close(SOON);
-    let requested = server.requested().len();
-    assert!(!throttler.is_allowed("op"));
-    assert_eq!(server.requested().len(), requested);
+    with_an_agent_in_time(|| {
+        let server = Strategies::start(&balances(&[("op", 1.0)]));
+        let throttler = remote(&server, NEVER, true);
+        assert!(!throttler.is_allowed("op"), "nor before the first one is built");
+        assert_eq!(server.requested().len(), 0);
+        let (_first, first, _) = with(false, Arc::clone(&throttler));
+        let (_second, second, _) = with(false, Arc::clone(&throttler));
+        let _ = first.close(SOON);
+        assert!(throttler.is_allowed("op"));
+        let _ = second.close(SOON);
+        let requested = server.requested().len();
+        assert!(!throttler.is_allowed("op"));
+        assert_eq!(server.requested().len(), requested);
+    });
 }
 
 #[test]
 fn a_throttler_comes_from_configuration_too() {
-    let server = Strategies::start(&balances(&[("op", 1.0)]));
-    let throttler = ThrottlerConfig {
-        host_port: server.host_port(),
-        synchronous_initialization: true,
-        ..ThrottlerConfig::default()
-    };
-    let configuration = Configuration {
-        throttler: Some(throttler),
-        sampler: jaeger_client::SamplerConfig {
-            param: 0.0,
-            ..jaeger_client::SamplerConfig::new("const")
-        },
-        ..Configuration::new("svc")
-    };
-    let (tracer, _closer) = configuration.new_tracer().unwrap();
-    assert!(forced(&tracer, "op"));
-    assert!(server.requested()[0].starts_with("GET /credits?operations=op&service=svc&uuid="));
+    with_an_agent_in_time(|| {
+        let server = Strategies::start(&balances(&[("op", 1.0)]));
+        let throttler = ThrottlerConfig {
+            host_port: server.host_port(),
+            synchronous_initialization: true,
+            ..ThrottlerConfig::default()
+        };
+        let configuration = Configuration {
+            throttler: Some(throttler),
+            sampler: jaeger_client::SamplerConfig {
+                param: 0.0,
+                ..jaeger_client::SamplerConfig::new("const")
+            },
+            ..Configuration::new("svc")
+        };
+        let (tracer, _closer) = configuration.new_tracer().unwrap();
+        assert!(forced(&tracer, "op"));
+        assert!(server.requested()[0].starts_with("GET /credits?operations=op&service=svc&uuid="));
 
-    let nowhere = ThrottlerConfig { host_port: String::new(), ..ThrottlerConfig::default() };
-    let configuration = Configuration { throttler: Some(nowhere), ..Configuration::new("svc") };
-    let error = configuration.new_tracer().map(drop).unwrap_err().to_string();
-    assert!(error.contains("throttler.host_port"), "{error}");
+        let nowhere = ThrottlerConfig { host_port: String::new(), ..ThrottlerConfig::default() };
+        let configuration = Configuration { throttler: Some(nowhere), ..Configuration::new("svc") };
+        let error = configuration.new_tracer().map(drop).unwrap_err().to_string();
+        assert!(error.contains("throttler.host_port"), "{error}");
+    });
 }
 
 #[test]
