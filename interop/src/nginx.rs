@@ -1,7 +1,7 @@
 //! Starts nginx on a free port of loopback, in a folder of its own.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -23,6 +23,9 @@ pub fn find() -> StepResult<()> {
     speaks_http2.then_some(()).ok_or_else(|| "nginx has no http_v2_module".to_owned())
 }
 
+/// How many ports are tried.
+const ATTEMPTS: usize = 5;
+
 /// A running nginx, which is stopped when this is dropped.
 #[derive(Debug)]
 pub struct Nginx {
@@ -41,6 +44,14 @@ impl Nginx {
     /// If it does not start.
     #[must_use]
     pub fn start(keepalive_requests: u32, certificate: &str, key: &str) -> Self {
+        // Another process may take the port before nginx does, which then ends.
+        let mut attempts =
+            (0..ATTEMPTS).map(|_| Self::try_start(keepalive_requests, certificate, key));
+        attempts.find_map(|nginx| nginx).expect("nginx starts, and one of the ports stays free")
+    }
+
+    /// Starts a server on a port that is free. Returns `None` if it ends.
+    fn try_start(keepalive_requests: u32, certificate: &str, key: &str) -> Option<Self> {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
         let port = free.local_addr().expect("a listener has an address").port();
         drop(free);
@@ -78,13 +89,17 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .expect("nginx starts");
-        let nginx = Self { child, folder, port };
+        let mut nginx = Self { child, folder, port };
         let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
+        // Written once it listens. That somebody listens does not say who.
+        while fs::read_to_string(nginx.folder.join("pid")).ok().is_none_or(|pid| pid.is_empty()) {
+            if nginx.child.try_wait().expect("it is a child").is_some() {
+                return None;
+            }
             assert!(Instant::now() < deadline, "nginx does not listen on {port}");
             thread::sleep(INTERVAL);
         }
-        nginx
+        Some(nginx)
     }
 }
 
