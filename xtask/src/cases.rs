@@ -202,7 +202,7 @@ const CASES: &[Case] = &[
             black_box(tracer.start_span("GET /orders").context());
         })
     })
-    .within(250, 250, 0)
+    .within(240, 240, 0)
     .in_time(5, 110),
     Case::new("unsampled, remote sampler", 200, |meter| {
         let reported = remote(r#"{"probabilisticSampling":{"samplingRate":0}}"#)?;
@@ -264,13 +264,13 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         child_with_log(meter, &tracer)
     })
-    .within(1_125, 1_125, 0)
+    .within(1_115, 1_115, 0)
     .in_time(9, 370),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
-    .within(8_010, 8_010, 0)
+    .within(7_930, 7_930, 0)
     .in_time(78, 2_800),
     Case::new("owned: root + 3 tags", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
