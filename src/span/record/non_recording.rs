@@ -275,10 +275,9 @@ fn become_disabled(record: &mut SpanRecord, shared: &SpanShared) {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    #![cfg(unix)]
-
     use std::process::exit;
 
     use fork::Fork;
