@@ -5,9 +5,10 @@ use std::time::SystemTime;
 
 use super::record::{SpanData, Start};
 use super::repr::Repr;
+use super::tag::read_tags;
 use super::{OwnedTagValue, Span, TagValue};
 use crate::clock::system_time;
-use crate::encoding::{List, tags_of};
+use crate::encoding::List;
 
 impl Span {
     /// Returns the present name; empty for [`Span::none`](Self::none).
@@ -78,8 +79,5 @@ pub(super) fn tags(data: &SpanData) -> impl Iterator<Item = (&str, TagValue<'_>)
     let draft = &data.draft;
     let lists = [draft.first_tags(), draft.tags.bytes()];
     // There are no more elements than bytes; each list ends with its bytes.
-    let tags = lists.map(|tags| tags_of(Some(List::new(tags.len(), tags))));
-    tags.into_iter()
-        .flatten()
-        .map(|tag| (str::from_utf8(tag.key).unwrap_or_default(), TagValue::of(tag.value)))
+    lists.into_iter().flat_map(|tags| read_tags(List::new(tags.len(), tags)))
 }

@@ -54,8 +54,8 @@ pub(super) enum Repr {
     NonRecording(NonRecording),
 }
 
-/// A share in a span's record, or none of a span without a tracer. Dropping the last one finishes the span; the drop is in
-/// `lifecycle/finish.rs`.
+/// A share in a span's record, or none of a span without a tracer. Dropping the last one finishes the
+/// span; the drop is in `lifecycle/finish.rs`.
 pub(super) struct RecordHandle(Option<SharedRecord>);
 
 impl RecordHandle {

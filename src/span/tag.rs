@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use crate::encoding::{ValueView, not_finite, truncate};
+use crate::encoding::{List, ValueView, not_finite, tags_of, truncate};
 use crate::tags::SpanKind;
 
 /// The value of a tag or log field, borrowed: it is encoded at once.
@@ -37,6 +37,12 @@ pub enum TagValue<'a> {
     F64(f64),
     /// Bytes.
     Bytes(&'a [u8]),
+}
+
+/// Returns encoded tags as keys and values.
+pub(in crate::span) fn read_tags(list: List<'_>) -> impl Iterator<Item = (&str, TagValue<'_>)> {
+    tags_of(Some(list))
+        .map(|tag| (str::from_utf8(tag.key).unwrap_or_default(), TagValue::of(tag.value)))
 }
 
 impl<'a> TagValue<'a> {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::finish::finish_unsent;
 use super::join::has_server_kind;
 use super::priority::continue_priority;
-use crate::encoding::{List, ReferenceView, tags_of};
+use crate::encoding::{List, ReferenceView};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
+use crate::span::Span;
 use crate::span::builder::{Parent, SpanBuilder};
 use crate::span::context::SpanContext;
 use crate::span::counters::Stripe;
@@ -18,7 +19,7 @@ use crate::span::observer::TakenObservers;
 use crate::span::prepared::PreparedSpan;
 use crate::span::record::{SpanData, SpanRecord, Start};
 use crate::span::shared::SpanShared;
-use crate::span::{Span, TagValue};
+use crate::span::tag::read_tags;
 use crate::tags::SAMPLING_PRIORITY;
 
 impl Span {
@@ -233,10 +234,8 @@ impl Taken {
         }
     }
 
-    /// Returns the tags with their keys.
-    fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {
-        tags_of(Some(List::new(self.tag_count, &self.tags)))
-            .map(|tag| (str::from_utf8(tag.key).unwrap_or_default(), TagValue::of(tag.value)))
+    fn tags(&self) -> List<'_> {
+        List::new(self.tag_count, &self.tags)
     }
 
     /// Counts the span as the first of its trace in this process, if it is: it was started without its tags,
@@ -244,10 +243,7 @@ impl Taken {
     fn count_if_first(&self, next: &Span, stripe: &Stripe) {
         if let Some(record) = next.existing_record()
             && stripe.start.counts_first_spans
-            && has_server_kind(
-                List::new(self.tag_count, &self.tags),
-                stripe.options.max_tag_value_length,
-            )
+            && has_server_kind(self.tags(), stripe.options.max_tag_value_length)
         {
             stripe.count_first(record.state.sampled());
         }
@@ -263,11 +259,11 @@ impl Taken {
         if self.is_sampled
             && let Some(record) = next.record()
         {
-            for (_, value) in self.tags().filter(|(key, _)| *key == SAMPLING_PRIORITY) {
+            for (_, value) in read_tags(self.tags()).filter(|(key, _)| *key == SAMPLING_PRIORITY) {
                 continue_priority(record, shared, value);
             }
         }
-        for (key, value) in self.tags() {
+        for (key, value) in read_tags(self.tags()) {
             if ![SAMPLER_TYPE_TAG, SAMPLER_PARAM_TAG, SAMPLING_PRIORITY].contains(&key) {
                 next.set_tag(key, value);
             }

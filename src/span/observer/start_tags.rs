@@ -1,7 +1,7 @@
 //! The tags that a span is started with, for observers.
 
-use crate::encoding::{List, SpanDraft, tags_of};
-use crate::span::tag::TagValue;
+use crate::encoding::{List, SpanDraft};
+use crate::span::tag::{TagValue, read_tags};
 
 /// The tags that a span is started with, not truncated.
 #[derive(Debug, Default)]
@@ -59,7 +59,6 @@ impl StartTags {
     }
 
     pub(in crate::span) fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {
-        tags_of(Some(List::new(self.count, &self.bytes)))
-            .map(|tag| (str::from_utf8(tag.key).unwrap_or_default(), TagValue::of(tag.value)))
+        read_tags(List::new(self.count, &self.bytes))
     }
 }
