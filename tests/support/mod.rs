@@ -22,7 +22,10 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use jaeger_client::{Logger, NullLogger, Stats, Tracer, TracerBuilder};
+use jaeger_client::{
+    Logger, NullLogger, Observer, Span, SpanObserver, StartSpanOptions, Stats, Tracer,
+    TracerBuilder,
+};
 
 /// Long enough for anything that is not broken, on a busy machine too.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -58,6 +61,21 @@ impl Logger for MemoryLogger {
 
 pub(crate) fn memory_logger() -> Arc<MemoryLogger> {
     Arc::default()
+}
+
+/// An observer that is notified of the start of spans, and follows none.
+#[derive(Debug)]
+pub(crate) struct StartObserver;
+
+impl Observer for StartObserver {
+    fn on_start_span(
+        &self,
+        _span: &Span,
+        _operation: &str,
+        _options: &StartSpanOptions<'_>,
+    ) -> Option<Box<dyn SpanObserver>> {
+        None
+    }
 }
 
 /// A small generator whose numbers are the same on every run.

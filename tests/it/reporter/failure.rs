@@ -9,14 +9,15 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::support::agent::{Agent, nobody, starting_at};
 use crate::support::read::{Value, finished};
 use crate::support::transport::{By, Taken, gated, limited};
-use crate::support::{MemoryLogger, SOON, binary, builder, eventually, memory_logger, timed};
+use crate::support::{
+    MemoryLogger, SOON, StartObserver, binary, builder, eventually, memory_logger, timed,
+};
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{ConstSampler, PrioritySampler, TagMatchingSampler};
 use jaeger_client::transport::Sent;
 use jaeger_client::{
     AgentProtocol, Closer, Dropped, EncodedFields, FlushReport, InMemoryReporter, ManualClock,
-    Observer, Span, SpanContext, SpanId, SpanObserver, StartSpanOptions, TailSamplingConfig,
-    TraceId, Tracer, TracerBuilder,
+    SpanContext, SpanId, TailSamplingConfig, TraceId, Tracer, TracerBuilder,
 };
 
 fn finish_spans(tracer: &Tracer, count: usize) {
@@ -483,20 +484,6 @@ fn threads_that_flush_and_finish_at_once_all_get_their_report() {
     assert_eq!(agent.spans(160).len(), 160);
 }
 
-#[derive(Debug)]
-struct Follows;
-
-impl Observer for Follows {
-    fn on_start_span(
-        &self,
-        _span: &Span,
-        _operation: &str,
-        _options: &StartSpanOptions<'_>,
-    ) -> Option<Box<dyn SpanObserver>> {
-        None
-    }
-}
-
 /// A way to build a tracer, and what it is.
 type Built = (&'static str, fn(TracerBuilder) -> TracerBuilder);
 
@@ -506,7 +493,7 @@ fn a_span_of_more_bytes_than_any_may_have_is_counted_wherever_its_tags_or_logs_a
     let huge = vec![0_u8; 300 << 20];
     let tracers: [Built; 4] = [
         ("neither", |builder| builder),
-        ("observers", |builder| builder.observer(Follows)),
+        ("observers", |builder| builder.observer(StartObserver)),
         ("finished", |builder| builder.rpc_metrics(true).metrics(InMemoryMetrics::new())),
         ("deferring", |builder| {
             let marked = TagMatchingSampler::new("tenant").matching("acme");

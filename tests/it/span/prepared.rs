@@ -7,12 +7,12 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::support::builder;
+use crate::support::{StartObserver, builder};
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{ConstSampler, TagMatchingSampler};
 use jaeger_client::{
-    CompactSpan, InMemoryReporter, ManualClock, Observer, PreparedSpan, Span, SpanContext,
-    SpanObserver, StartSpanOptions, Stats, TagValue, TailSamplingConfig, Tracer, TracerBuilder,
+    CompactSpan, InMemoryReporter, ManualClock, PreparedSpan, Span, SpanContext, Stats, TagValue,
+    TailSamplingConfig, Tracer, TracerBuilder,
 };
 
 fn started(stats: &Stats) -> (u64, u64, u64) {
@@ -35,27 +35,13 @@ fn tags_of_only(reporter: &InMemoryReporter) -> Vec<(String, String)> {
     tags.filter(|(key, _)| !key.starts_with("sampler.")).collect()
 }
 
-#[derive(Debug)]
-struct Ignores;
-
-impl Observer for Ignores {
-    fn on_start_span(
-        &self,
-        _span: &Span,
-        _operation: &str,
-        _options: &StartSpanOptions<'_>,
-    ) -> Option<Box<dyn SpanObserver>> {
-        None
-    }
-}
-
 /// A tracer of each kind that starts spans in another way.
 fn tracers(sampled: bool) -> Vec<(InMemoryReporter, Tracer, jaeger_client::Closer)> {
     let tracer = |way: usize| {
         let reporter = InMemoryReporter::new();
         let mut builder = builder().in_memory(&reporter).sampler(ConstSampler::new(sampled));
         if way == 1 {
-            builder = builder.observer(Ignores);
+            builder = builder.observer(StartObserver);
         }
         let (tracer, closer) = builder.build().unwrap();
         (reporter, tracer, closer)
@@ -272,10 +258,12 @@ fn what_it_was_given_is_with_the_span_or_retained_though_its_trace_is_forced_mea
 fn a_value_beyond_its_limit_is_counted_once_however_often_the_span_is_started() {
     let ways: [fn(TracerBuilder) -> TracerBuilder; 5] = [
         |builder| builder,
-        |builder| builder.observer(Ignores),
+        |builder| builder.observer(StartObserver),
         |builder| builder.metrics(InMemoryMetrics::new()).rpc_metrics(true),
         |builder| builder.sampler(TagMatchingSampler::new("k").matching("v")),
-        |builder| builder.sampler(TagMatchingSampler::new("k").matching("v")).observer(Ignores),
+        |builder| {
+            builder.sampler(TagMatchingSampler::new("k").matching("v")).observer(StartObserver)
+        },
     ];
     // The last one is wanted by RPC metrics.
     for (key, length) in [("k", 20), ("k", 5_000), ("span.kind", 20), ("http.method", 5_000)] {

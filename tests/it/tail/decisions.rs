@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use crate::support::StartObserver;
 use jaeger_client::encoding::{SpanView, ValueView};
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
     ConstSampler, PrioritySampler, ProbabilisticSampler, TagMatchingSampler,
 };
 use jaeger_client::{
-    Closer, Configuration, FinishOptions, FinishedSpan, InMemoryReporter, LogRecord, Observer,
-    SamplerConfig, Span, SpanContext, SpanId, SpanObserver, StartSpanOptions, TailSamplingConfig,
-    Tracer, TracerBuilder,
+    Closer, Configuration, FinishOptions, FinishedSpan, InMemoryReporter, LogRecord, SamplerConfig,
+    Span, SpanContext, SpanId, TailSamplingConfig, Tracer, TracerBuilder,
 };
 
 /// Makes a tracer that samples nothing at the start, and retains traces by its configuration.
@@ -162,33 +162,18 @@ fn an_error_is_a_tag_error_that_is_true() {
     assert!(memory.is_empty(), "unless errors are no reason");
 }
 
-/// Follows spans from their start.
-#[derive(Debug)]
-struct Follows;
-
-impl Observer for Follows {
-    fn on_start_span(
-        &self,
-        _span: &Span,
-        _operation: &str,
-        _options: &StartSpanOptions<'_>,
-    ) -> Option<Box<dyn SpanObserver>> {
-        None
-    }
-}
-
 /// Tracers that start spans on different paths.
 fn observed(at: usize) -> TracerBuilder {
     match at {
         0 => unsampled(),
-        1 => unsampled().observer(Follows),
+        1 => unsampled().observer(StartObserver),
         2 => unsampled().metrics(InMemoryMetrics::new()).rpc_metrics(true),
         3 => unsampled().track_open_spans(9),
-        4 => unsampled().max_logs_per_span(9).observer(Follows),
+        4 => unsampled().max_logs_per_span(9).observer(StartObserver),
         _ => {
             let by_tag = TagMatchingSampler::new("tenant").matching("acme");
             let sampler = PrioritySampler::new().then(by_tag).then(ConstSampler::new(false));
-            crate::support::builder().sampler(sampler.build().unwrap()).observer(Follows)
+            crate::support::builder().sampler(sampler.build().unwrap()).observer(StartObserver)
         }
     }
 }
