@@ -97,7 +97,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("SystemTime::now", &["clock.rs"]),
     ("std::env", &["environment.rs"]),
     ("env::var", &["environment.rs"]),
-    ("socket2", &["transport/udp/socket.rs", "transport/udp/sock_diag.rs", "transport/unix.rs"]),
+    ("socket2", &["transport/udp/network.rs", "transport/udp/sock_diag.rs", "transport/unix.rs"]),
     ("thread::spawn", THREAD_STARTERS),
     ("thread::Builder", THREAD_STARTERS),
     ("thread::scope", THREAD_STARTERS),
@@ -342,7 +342,7 @@ fn names_out_of_their_place_are_found() {
     assert_eq!(found(places, "clock.rs", "SystemTime::now()"), 0);
     assert_eq!(found(places, "tracer.rs", "use std::env;"), 1);
     assert_eq!(found(places, "reporter/mod.rs", "socket2::Socket::new()"), 1);
-    assert_eq!(found(places, "transport/udp/socket.rs", "socket2::Socket::new()"), 0);
+    assert_eq!(found(places, "transport/udp/network.rs", "socket2::Socket::new()"), 0);
     assert_eq!(found(places, "transport/udp.rs", "thread::spawn(f)"), 1);
     assert_eq!(found(places, "encoding/read.rs", "use std::net::UdpSocket;"), 1);
 }

@@ -7,8 +7,10 @@
 //! absent, and only spans of that time are lost. A failed datagram does not affect others.
 
 mod addresses;
+mod connection;
 pub(super) mod failure;
 mod from_socket;
+mod network;
 mod pacing;
 #[cfg(target_os = "linux")]
 mod proc_net;
@@ -17,20 +19,21 @@ mod rate;
 mod receive_queue;
 #[cfg(target_os = "linux")]
 mod sock_diag;
-mod socket;
 #[cfg(unix)]
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use self::addresses::{Addresses, HOLD_OFF, RESOLVE_INTERVAL};
+use self::addresses::{Addresses, RESOLVE_INTERVAL};
+use self::connection::Connection;
 use self::failure::{BusyPauses, Failure};
+use self::network::{Network, System};
 use self::pacing::Pacer;
 pub use self::pacing::PacingConfig;
-use self::socket::{DatagramSocket, Network, System};
 use super::{AgentSocketType, Sent, Transport};
 use crate::address::HostPort;
 use crate::error::{ConfigError, TransportError};
@@ -61,13 +64,6 @@ pub struct UdpTransport {
     /// Whether a message counted as sent turned out to be lost, refused or too large for the path, and
     /// that was not reported yet.
     previous_lost: bool,
-}
-
-#[derive(Debug)]
-struct Connection {
-    socket: Box<dyn DatagramSocket>,
-    peer: SocketAddr,
-    since: Instant,
 }
 
 impl UdpTransport {
@@ -128,47 +124,43 @@ impl UdpTransport {
         self.watch_receive_queue();
         self
     }
+}
 
-    /// Opens the receive queue of the socket, if that is wanted and possible.
-    fn watch_receive_queue(&mut self) {
-        let socket = self.connection.as_ref().map(|connection| &*connection.socket);
-        let socket = socket.filter(|_| self.pacer.watches_queue());
-        self.pacer.connected(socket.and_then(|socket| self.network.receive_queue(socket)));
+impl Transport for UdpTransport {
+    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
+        self.ensure_connected()?;
+        if self.pacer.admit(message.len(), &*self.network).is_err() {
+            return Err(self.queue_full());
+        }
+        if let Err(error) = self.send_somewhere(message) {
+            self.pacer.not_sent(message.len());
+            return Err(error);
+        }
+        self.keep_if_new(message);
+        Ok(Sent { previous_refused: std::mem::take(&mut self.previous_lost), ..Sent::OK })
     }
 
-    /// Resolves the name if that is due. Connects if there is no connection yet, or if the connected
-    /// address is no longer one of the name.
-    fn ensure_connected(&mut self) -> Result<(), TransportError> {
-        self.addresses.refresh(&*self.network)?;
-        let in_use = self.connection.as_ref().map(|connection| connection.peer);
-        if in_use.is_some_and(|peer| self.addresses.all().contains(&peer)) {
-            return Ok(());
+    fn take_late_refusal(&mut self) -> bool {
+        match self.connection.as_ref().and_then(|connection| connection.socket.previous_failure()) {
+            None => {}
+            Some(Failure::PreviousTooLarge) => self.previous_lost = true,
+            Some(_) => self.handle_late_refusal(),
         }
-        let mut failure = None;
-        for peer in self.addresses.all().to_vec() {
-            match self.network.connect(peer) {
-                Ok(socket) => {
-                    self.connected(socket, peer);
-                    return Ok(());
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        match (&self.connection, failure) {
-            // The present address is better than none.
-            (None, Some(source)) => Err(TransportError::Io { source }),
-            _ => Ok(()),
-        }
+        std::mem::take(&mut self.previous_lost)
     }
 
-    fn connected(&mut self, socket: Box<dyn DatagramSocket>, peer: SocketAddr) {
-        let connection = Connection { socket, peer, since: self.network.now() };
-        let before = self.connection.replace(connection);
-        self.watch_receive_queue();
-        // The errors of the old socket will not be read any more.
-        self.previous_lost |= before.is_some_and(|old| old.socket.previous_failure().is_some());
+    fn receiver_drops(&mut self) -> Option<u64> {
+        self.pacer.drops(self.network.now())
     }
 
+    fn tick(&mut self) {
+        if self.connection.is_some() {
+            let _ = self.ensure_connected();
+        }
+    }
+}
+
+impl UdpTransport {
     /// Sends a message, with all remedies for failures.
     fn send_somewhere(&mut self, message: &[u8]) -> Result<(), TransportError> {
         let mut remedies = Remedies::new(self.network.now());
@@ -233,87 +225,6 @@ impl UdpTransport {
         TransportError::Io { source: io::Error::new(io::ErrorKind::TimedOut, say) }
     }
 
-    /// Connects to the same address anew.
-    fn renew(&mut self) {
-        if let Some(peer) = self.connection.as_ref().map(|connection| connection.peer)
-            && let Ok(socket) = self.network.connect(peer)
-        {
-            self.connected(socket, peer);
-        }
-    }
-
-    /// Connects to an address of the name that has not refused the message yet, resolving the name
-    /// again if none is left. Returns false if there is none.
-    fn try_elsewhere(&mut self, remedies: &mut Remedies) -> bool {
-        let Some(refused) = self.connection.as_ref().map(|connection| connection.peer) else {
-            return false;
-        };
-        remedies.refused_by.push(refused);
-        loop {
-            let mut next = refused;
-            for _ in self.addresses.all() {
-                let Some(peer) = self.addresses.after(next) else { break };
-                next = peer;
-                if remedies.refused_by.contains(&peer) {
-                    continue;
-                }
-                match self.network.connect(peer) {
-                    Ok(socket) => {
-                        self.connected(socket, peer);
-                        return true;
-                    }
-                    Err(_) => remedies.refused_by.push(peer),
-                }
-            }
-            let may_resolve = self.addresses.interval.is_some() && self.addresses.needs_resolver();
-            // The agent may have moved.
-            if remedies.resolved || !may_resolve || self.addresses.resolve(&*self.network).is_err()
-            {
-                return false;
-            }
-            remedies.resolved = true;
-        }
-    }
-
-    /// Handles a late refusal of the last message: it is sent to another address if there is still
-    /// a copy, and later messages go to that address in any case.
-    fn handle_late_refusal(&mut self) {
-        let now = self.network.now();
-        let last = std::mem::take(&mut self.last);
-        let may_search = self.search_hold_off.is_none_or(|until| now >= until);
-        if !last.is_empty() && may_search {
-            self.search_hold_off = Some(now + HOLD_OFF);
-            if self.send_to_another(&last) {
-                return;
-            }
-        }
-        self.previous_lost = true;
-        self.try_elsewhere(&mut Remedies::new(now));
-    }
-
-    /// Connects to the first other address that does not refuse a message. The refusal is awaited
-    /// for a moment: otherwise addresses that all refuse would take turns, and the message would
-    /// count as sent.
-    fn send_to_another(&mut self, message: &[u8]) -> bool {
-        let Some(refused) = self.connection.as_ref().map(|connection| connection.peer) else {
-            return false;
-        };
-        let mut next = refused;
-        for _ in self.addresses.all() {
-            let Some(peer) = self.addresses.after(next) else { break };
-            next = peer;
-            if peer != refused
-                && let Ok(socket) = self.network.connect(peer)
-                && socket.send_checked(message).is_ok()
-                && !self.is_refused_soon(&*socket)
-            {
-                self.connected(socket, peer);
-                return true;
-            }
-        }
-        false
-    }
-
     /// Stores a message that may yet be refused and have to go to another address.
     fn keep_if_new(&mut self, message: &[u8]) {
         self.last.clear();
@@ -325,12 +236,47 @@ impl UdpTransport {
             self.last = Vec::new();
         }
     }
+}
 
-    fn is_refused_soon(&self, socket: &dyn DatagramSocket) -> bool {
-        (0..REFUSAL_CHECKS).any(|_| {
-            self.network.sleep(REFUSAL_CHECK_INTERVAL);
-            socket.previous_failure().is_some()
-        })
+/// A socket that is connected to an agent.
+trait DatagramSocket: fmt::Debug + Send {
+    fn send(&self, message: &[u8]) -> io::Result<usize>;
+
+    /// Returns and clears the socket's pending error.
+    fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+    /// Returns the socket's own address, and the connected one.
+    fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)>;
+
+    /// Sends one datagram, and reads at once whether it was refused, which is known by then on this host.
+    /// The error is read before, too: otherwise an error of the datagram before would be taken for one of
+    /// this datagram.
+    fn send_checked(&self, message: &[u8]) -> Result<(), Failure> {
+        if let Some(previous) = self.previous_failure() {
+            return Err(previous);
+        }
+        self.send(message).map_err(Failure::of_send)?;
+        let error = self.take_error().ok().flatten();
+        error.and_then(Failure::of_sent).map_or(Ok(()), Err)
+    }
+
+    /// Returns the failure of the last datagram, if it was lost.
+    fn previous_failure(&self) -> Option<Failure> {
+        Failure::of_previous(&self.take_error().ok().flatten()?)
+    }
+}
+
+impl DatagramSocket for UdpSocket {
+    fn send(&self, message: &[u8]) -> io::Result<usize> {
+        Self::send(self, message)
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Self::take_error(self)
+    }
+
+    fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.local_addr()?, self.peer_addr()?))
     }
 }
 
@@ -360,45 +306,8 @@ impl Remedies {
     }
 }
 
-impl Transport for UdpTransport {
-    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        self.ensure_connected()?;
-        if self.pacer.admit(message.len(), &*self.network).is_err() {
-            return Err(self.queue_full());
-        }
-        if let Err(error) = self.send_somewhere(message) {
-            self.pacer.not_sent(message.len());
-            return Err(error);
-        }
-        self.keep_if_new(message);
-        Ok(Sent { previous_refused: std::mem::take(&mut self.previous_lost), ..Sent::OK })
-    }
-
-    fn take_late_refusal(&mut self) -> bool {
-        match self.connection.as_ref().and_then(|connection| connection.socket.previous_failure()) {
-            None => {}
-            Some(Failure::PreviousTooLarge) => self.previous_lost = true,
-            Some(_) => self.handle_late_refusal(),
-        }
-        std::mem::take(&mut self.previous_lost)
-    }
-
-    fn receiver_drops(&mut self) -> Option<u64> {
-        self.pacer.drops(self.network.now())
-    }
-
-    fn tick(&mut self) {
-        if self.connection.is_some() {
-            let _ = self.ensure_connected();
-        }
-    }
-}
-
 const MAX_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How many times a message is retried because one before it was refused.
 const MAX_PREVIOUS: usize = 3;
 /// The time for a new address to refuse messages without losing one.
 const NEW_CONNECTION: Duration = Duration::from_secs(1);
-/// The interval and number of checks whether an address refuses a message.
-const REFUSAL_CHECK_INTERVAL: Duration = Duration::from_millis(5);
-const REFUSAL_CHECKS: usize = 20;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::socket::Network;
+use super::network::Network;
 use crate::error::TransportError;
 use crate::transport::AgentSocketType;
 

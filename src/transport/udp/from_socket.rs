@@ -5,9 +5,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::network::{Network, System, prepare};
 use super::queue_state::ReceiveQueue;
-use super::socket::{DatagramSocket, Network, System, prepare};
-use super::{UdpTransport, addresses::Addresses};
+use super::{DatagramSocket, UdpTransport, addresses::Addresses};
 use crate::error::TransportError;
 
 impl UdpTransport {

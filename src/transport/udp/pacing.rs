@@ -6,10 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::network::Network;
 use super::queue_state::{QueueState, ReceiveQueue, USUAL_BUFFER};
 use super::rate::{Bounds, Rate};
 use super::receive_queue::memory_of;
-use super::socket::Network;
 use crate::non_exhaustive::NonExhaustive;
 use crate::transport::MAX_PACKET_BYTES;
 

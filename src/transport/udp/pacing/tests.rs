@@ -9,7 +9,7 @@ use super::*;
 use crate::clock;
 use crate::reporter::SendOptions;
 use crate::tracer::defaults;
-use crate::transport::udp::socket::DatagramSocket;
+use crate::transport::udp::DatagramSocket;
 
 /// An agent's socket, and the time.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The datagram socket: sending with the errors that the operating system reports, and its other calls.
+//! The network's calls beside sending: names, sockets and their options, the time.
 
 use std::fmt;
 use std::io;
@@ -8,54 +8,11 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::failure::Failure;
 use super::queue_state::ReceiveQueue;
-use super::receive_queue;
+use super::{DatagramSocket, receive_queue};
 use crate::address::HostPort;
 use crate::clock;
 use crate::transport::MAX_PACKET_BYTES;
-
-/// A socket that is connected to an agent.
-pub(super) trait DatagramSocket: fmt::Debug + Send {
-    fn send(&self, message: &[u8]) -> io::Result<usize>;
-
-    /// Returns and clears the socket's pending error.
-    fn take_error(&self) -> io::Result<Option<io::Error>>;
-
-    /// Returns the socket's own address, and the connected one.
-    fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)>;
-
-    /// Sends one datagram, and reads at once whether it was refused, which is known by then on this host.
-    /// The error is read before, too: otherwise an error of the datagram before would be taken for one of
-    /// this datagram.
-    fn send_checked(&self, message: &[u8]) -> Result<(), Failure> {
-        if let Some(previous) = self.previous_failure() {
-            return Err(previous);
-        }
-        self.send(message).map_err(Failure::of_send)?;
-        let error = self.take_error().ok().flatten();
-        error.and_then(Failure::of_sent).map_or(Ok(()), Err)
-    }
-
-    /// Returns the failure of the last datagram, if it was lost.
-    fn previous_failure(&self) -> Option<Failure> {
-        Failure::of_previous(&self.take_error().ok().flatten()?)
-    }
-}
-
-impl DatagramSocket for UdpSocket {
-    fn send(&self, message: &[u8]) -> io::Result<usize> {
-        Self::send(self, message)
-    }
-
-    fn take_error(&self) -> io::Result<Option<io::Error>> {
-        Self::take_error(self)
-    }
-
-    fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.local_addr()?, self.peer_addr()?))
-    }
-}
 
 /// The operating system's network, which tests replace.
 pub(super) trait Network: fmt::Debug + Send {
