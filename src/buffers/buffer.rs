@@ -1,6 +1,7 @@
-//! A buffer of finished spans.
+//! A buffer of finished spans, and the bounds of a queue of them.
 
 use crate::encoding::TRAILER_MAX;
+use crate::stats::QueueStats;
 
 /// Finished spans in one piece of memory, with room for the header and trailer of the message.
 // The two numbers are not next to each other: otherwise the compiler merges their updates into one
@@ -84,5 +85,33 @@ impl QueueUse {
     pub(crate) const fn remove(&mut self, less: Self) {
         self.spans = self.spans.saturating_sub(less.spans);
         self.bytes = self.bytes.saturating_sub(less.bytes);
+    }
+}
+
+/// The bounds of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueLimits {
+    /// The maximum number of spans.
+    pub(crate) spans: usize,
+    /// The maximum memory of all buffers together.
+    pub(crate) bytes: usize,
+}
+
+impl QueueLimits {
+    /// Returns whether a queue of these limits has room for more. A queue without spans accepts any
+    /// buffer, so that one that exceeds the limits is sent.
+    pub(crate) const fn admit(self, used: QueueUse, more: QueueUse) -> bool {
+        let fits = used.spans.saturating_add(more.spans) <= self.spans
+            && used.bytes.saturating_add(more.bytes) <= self.bytes;
+        fits || used.spans == 0
+    }
+
+    pub(crate) const fn stats(self, used: QueueUse) -> QueueStats {
+        QueueStats {
+            spans: used.spans as u64,
+            max_spans: self.spans as u64,
+            bytes: used.bytes as u64,
+            max_bytes: self.bytes as u64,
+        }
     }
 }

@@ -6,14 +6,12 @@
 
 mod buffer;
 mod outcome;
-mod queue;
 mod sharded;
 mod spare;
 mod trim;
 
-pub(crate) use self::buffer::{Buffer, QueueUse};
+pub(crate) use self::buffer::{Buffer, QueueLimits, QueueUse};
 pub(crate) use self::outcome::{Accepted, Outcome, OutcomeCounts};
-pub(crate) use self::queue::QueueLimits;
 pub(crate) use self::sharded::{ShardedBuffers, room_in};
 pub(crate) use self::spare::SpareMemory;
 pub(crate) use self::trim::{described, text_within, to_fit};

@@ -6,20 +6,23 @@
 //! moment: in a buffer, in the queue, or in one of the final counts; moving it between them is one
 //! step under the locks that [`ShardedBuffers::read`] takes.
 
+mod accounting;
+#[cfg(test)]
+mod tests;
+mod views;
+
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use super::buffer::Buffer;
-use super::outcome::{Accepted, Outcome, OutcomeCounts};
-use super::queue::{Queue, QueueLimits};
+use super::buffer::{Buffer, QueueLimits, QueueUse};
+use super::outcome::{Accepted, OutcomeCounts};
 use super::trim;
-use crate::encoding::{
-    HEADER_MAX, MAX_FIXED_BYTES, MAX_LIST_BYTES, SpanParts, SpanView, TRAILER_MAX,
-};
+use crate::encoding::{HEADER_MAX, MAX_FIXED_BYTES, MAX_LIST_BYTES, SpanParts, TRAILER_MAX};
 use crate::fork::ProcessOrigin;
 use crate::lock::{self, Mutex, MutexGuard};
-use crate::stats::{Dropped, Stats};
+use crate::stats::QueueStats;
 use crate::thread_index::{assigned_index, thread_index};
 
 #[derive(Debug)]
@@ -108,6 +111,138 @@ impl ShardedBuffers {
         self.room.load(Ordering::Relaxed)
     }
 
+    /// Writes a finished, sampled span.
+    #[inline(always)]
+    pub(crate) fn accept(&self, span: SpanParts<'_>) -> Accepted {
+        let bound = span.max_len();
+        let Some(mut shard) = self.lock() else { return self.reject_closed() };
+        let Shard { buffer, limit, .. } = &mut *shard;
+        if buffer.end + bound < *limit
+            && let Some(free) = buffer.bytes.get_mut(buffer.end..)
+        {
+            buffer.end += span.write(free);
+            buffer.spans += 1;
+            return Accepted::Yes;
+        }
+        self.accept_slowly(shard, span)
+    }
+
+    /// Writes a span that may not fit into the buffer.
+    #[cold]
+    #[inline(never)]
+    fn accept_slowly(&self, mut shard: MutexGuard<'_, Shard>, span: SpanParts<'_>) -> Accepted {
+        if shard.closed || self.origin.is_forked() {
+            return self.reject_closed();
+        }
+        if span.is_too_large() {
+            drop(shard);
+            let name = trim::beginning_of(span.name().as_bytes());
+            self.count_too_large(format!("span {name:?} of more than {MAX_LIST_BYTES} bytes"));
+            return Accepted::Yes;
+        }
+        // Near the end of a buffer the exact size is needed.
+        let (room, len) = (self.room(), span.encoded_len());
+        if len > room {
+            drop(shard);
+            return self.accept_large(room, &span.as_view(&mut Default::default()));
+        }
+        self.place_span(&mut shard, (room, len), |out| span.write_cold(out));
+        Accepted::Yes
+    }
+
+    /// Places a span of known size, which `encode` writes, in the buffer, or in an empty one if it does
+    /// not fit.
+    #[cold]
+    fn place_span(
+        &self,
+        shard: &mut Shard,
+        (room, len): (usize, usize),
+        encode: impl FnOnce(&mut [u8]) -> usize,
+    ) {
+        if shard.buffer.end - self.headroom + len > room {
+            self.hand_over(shard);
+        }
+        let buffer = &mut shard.buffer;
+        if buffer.bytes.is_empty() {
+            // Memory of an earlier buffer, if there is any.
+            buffer.bytes = self.spare.try_recv().unwrap_or_default();
+        }
+        // A writer may go beyond a span's end by as much as it may overestimate its size, and the
+        // trailer follows the last span. The memory may be from before a change of the limit.
+        let full = self.headroom + room.max(len) + MAX_FIXED_BYTES + TRAILER_MAX;
+        if buffer.bytes.len() < full && buffer.spans == 0 {
+            // Zeroed pages come from the system; no memory is filled.
+            buffer.bytes = vec![0; full];
+        } else if buffer.bytes.len() < full {
+            buffer.bytes.resize(full, 0);
+        } else if buffer.spans == 0 && buffer.bytes.capacity() > 2 * full {
+            // The queue is bounded in memory: unused memory must not count.
+            buffer.bytes.truncate(full);
+            buffer.bytes.shrink_to_fit();
+        }
+        buffer.end += encode(&mut buffer.bytes[buffer.end..]);
+        buffer.spans += 1;
+        // Read again, as a smaller limit may have been learned meanwhile.
+        shard.limit = (self.headroom + self.room()).min(buffer.bytes.len() - TRAILER_MAX);
+        if buffer.end - self.headroom >= room {
+            self.hand_over(shard);
+        }
+    }
+
+    /// Pushes a full buffer to the queue. If the queue is full its spans are dropped and counted:
+    /// the newest go, and the application never waits.
+    #[cold]
+    fn hand_over(&self, shard: &mut Shard) {
+        let spans = shard.buffer.spans as u64;
+        if spans == 0 {
+            return;
+        }
+        let Some(mut counts) = self.counts() else { return };
+        let buffer = std::mem::replace(&mut shard.buffer, Buffer::empty(self.headroom));
+        match counts.queue.push(buffer) {
+            Ok(unused) => {
+                counts.in_queue += spans;
+                shard.limit = 0;
+                shard.buffer.bytes = unused.unwrap_or_default();
+            }
+            Err(mut refused) => {
+                counts.outcomes.dropped.queue_full += spans;
+                refused.end = self.headroom;
+                refused.spans = 0;
+                shard.buffer = refused;
+            }
+        }
+    }
+
+    /// Takes the oldest buffer from the queue. Its spans are `queued` until they are settled.
+    pub(crate) fn next_queued(&self) -> Option<Buffer> {
+        self.counts()?.queue.pop()
+    }
+
+    /// Returns the number of buffers in the queue.
+    pub(crate) fn queued_buffers(&self) -> usize {
+        self.counts().map_or(0, |counts| counts.queue.len())
+    }
+
+    /// Takes the contents of all buffers, full or not. With `close`, no span is accepted after it.
+    pub(crate) fn take_partial(&self, close: bool, mut take: impl FnMut(Buffer)) {
+        for locked in &self.shards {
+            let Some(mut shard) = lock::acquire(&locked.shard, &self.origin) else { continue };
+            shard.closed |= close;
+            if close {
+                shard.limit = 0;
+            }
+            if shard.buffer.spans == 0 {
+                continue;
+            }
+            let buffer = std::mem::replace(&mut shard.buffer, Buffer::empty(self.headroom));
+            shard.limit = 0;
+            self.change_counts(|counts| counts.in_queue += buffer.spans as u64);
+            drop(shard);
+            take(buffer);
+        }
+    }
+
     /// Sets the maximum size of datagrams.
     pub(crate) fn resize(&self, max_bytes: usize) {
         let process_bytes = self.headroom - HEADER_MAX;
@@ -150,6 +285,12 @@ impl ShardedBuffers {
         lock::acquire(&self.counts, &self.origin)
     }
 
+    fn change_counts(&self, change: impl FnOnce(&mut BufferCounts)) {
+        if let Some(mut counts) = self.counts() {
+            change(&mut counts);
+        }
+    }
+
     /// Counts a span that is finished after the close, or whose lock was lost in a fork.
     #[cold]
     fn reject_closed(&self) -> Accepted {
@@ -158,6 +299,14 @@ impl ShardedBuffers {
             None => self.count_lost_in_fork(),
         }
         Accepted::Closed
+    }
+
+    /// Counts a span that is dropped because it is too large, with what is logged of it.
+    fn count_too_large(&self, description: String) {
+        self.change_counts(|counts| {
+            counts.outcomes.dropped.too_large += 1;
+            counts.too_large = Some(description);
+        });
     }
 
     /// Counts a span that is lost because the process was forked.
@@ -176,266 +325,52 @@ impl ShardedBuffers {
             shard.limit = 0;
         }
     }
+}
 
-    /// Writes a finished, sampled span.
-    #[inline(always)]
-    pub(crate) fn accept(&self, span: SpanParts<'_>) -> Accepted {
-        let bound = span.max_len();
-        let Some(mut shard) = self.lock() else { return self.reject_closed() };
-        let Shard { buffer, limit, .. } = &mut *shard;
-        if buffer.end + bound < *limit
-            && let Some(free) = buffer.bytes.get_mut(buffer.end..)
-        {
-            buffer.end += span.write(free);
-            buffer.spans += 1;
-            return Accepted::Yes;
+/// The queue of full buffers to the reporter's thread, bounded in spans and in bytes. It is behind the lock of the
+/// counts: a buffer is pushed and counted in one step.
+#[derive(Debug)]
+struct Queue {
+    buffers: VecDeque<Buffer>,
+    used: QueueUse,
+    limits: QueueLimits,
+    /// Wakes the reporter's thread; has room for one message, which stands for any number.
+    wake: Sender<()>,
+}
+
+impl Queue {
+    fn new(limits: QueueLimits, wake: Sender<()>) -> Self {
+        Self { buffers: VecDeque::new(), used: QueueUse::default(), limits, wake }
+    }
+
+    fn len(&self) -> usize {
+        self.buffers.len()
+    }
+
+    fn stats(&self) -> QueueStats {
+        self.limits.stats(self.used)
+    }
+
+    /// Pushes a buffer, or returns it if there is no room, or no thread to send it. Returns memory
+    /// that the buffer did not need.
+    fn push(&mut self, mut buffer: Buffer) -> Result<Option<Vec<u8>>, Buffer> {
+        // While the reporter keeps up, memory is better reused than compacted.
+        let compacts = self.used.bytes > self.limits.bytes / COMPACT_FROM;
+        let more = if compacts { buffer.compact_usage() } else { buffer.usage() };
+        let fits = self.limits.admit(self.used, more);
+        if !fits || matches!(self.wake.try_send(()), Err(TrySendError::Disconnected(()))) {
+            return Err(buffer);
         }
-        self.accept_slowly(shard, span)
+        let unused = if compacts { buffer.compact() } else { None };
+        self.used.add(buffer.usage());
+        self.buffers.push_back(buffer);
+        Ok(unused)
     }
 
-    /// Writes a span that may not fit into the buffer.
-    #[cold]
-    #[inline(never)]
-    fn accept_slowly(&self, mut shard: MutexGuard<'_, Shard>, span: SpanParts<'_>) -> Accepted {
-        if shard.closed || self.origin.is_forked() {
-            return self.reject_closed();
-        }
-        if span.is_too_large() {
-            drop(shard);
-            let name = trim::beginning_of(span.name().as_bytes());
-            self.count_too_large(format!("span {name:?} of more than {MAX_LIST_BYTES} bytes"));
-            return Accepted::Yes;
-        }
-        // Near the end of a buffer the exact size is needed.
-        let (room, len) = (self.room(), span.encoded_len());
-        if len > room {
-            drop(shard);
-            return self.accept_large(room, &span.as_view(&mut Default::default()));
-        }
-        self.place_span(&mut shard, (room, len), |out| span.write_cold(out));
-        Accepted::Yes
-    }
-
-    /// Writes a finished span that was encoded before its trace was sampled.
-    #[cold]
-    pub(crate) fn accept_view(&self, span: &SpanView<'_>) -> Accepted {
-        let (room, len) = (self.room(), span.encoded_len());
-        if len > room {
-            return self.accept_large(room, span);
-        }
-        let open = |shard: &MutexGuard<'_, Shard>| !shard.closed && !self.origin.is_forked();
-        let Some(mut shard) = self.lock().filter(open) else {
-            return self.reject_closed();
-        };
-        self.place_span(&mut shard, (room, len), |out| span.write(out));
-        Accepted::Yes
-    }
-
-    /// Adds the counts of the spans taken so far, as one consistent reading.
-    pub(crate) fn read(&self, stats: &mut Stats) {
-        // With all locks taken nothing moves, so that each span is counted once. In a forked
-        // process some locks may never be free; the spans behind them seem not to be finished.
-        let shards: Vec<_> =
-            self.shards.iter().map(|locked| lock::acquire(&locked.shard, &self.origin)).collect();
-        let counts = self.counts();
-        stats.queued = shards.iter().flatten().map(|shard| shard.buffer.spans as u64).sum();
-        if let Some(counts) = counts {
-            stats.queued += counts.in_queue;
-            stats.queue = counts.queue.stats();
-            let outcomes = counts.outcomes;
-            stats.sent = outcomes.sent;
-            stats.acknowledged = outcomes.acknowledged;
-            stats.saved = outcomes.saved;
-            stats.datagrams = outcomes.messages;
-            stats.trimmed = outcomes.trimmed;
-            stats.possible_duplicates = outcomes.possible_duplicates;
-            stats.unconfirmed = outcomes.unconfirmed;
-            stats.dropped = outcomes.dropped;
-            stats.receiver_drops = outcomes.receiver_drops;
-        }
-        stats.dropped.closed += self.lost_in_fork.load(Ordering::Relaxed);
-    }
-
-    /// Pushes a full buffer to the queue. If the queue is full its spans are dropped and counted:
-    /// the newest go, and the application never waits.
-    #[cold]
-    fn hand_over(&self, shard: &mut Shard) {
-        let spans = shard.buffer.spans as u64;
-        if spans == 0 {
-            return;
-        }
-        let Some(mut counts) = self.counts() else { return };
-        let buffer = std::mem::replace(&mut shard.buffer, Buffer::empty(self.headroom));
-        match counts.queue.push(buffer) {
-            Ok(unused) => {
-                counts.in_queue += spans;
-                shard.limit = 0;
-                shard.buffer.bytes = unused.unwrap_or_default();
-            }
-            Err(mut refused) => {
-                counts.outcomes.dropped.queue_full += spans;
-                refused.end = self.headroom;
-                refused.spans = 0;
-                shard.buffer = refused;
-            }
-        }
-    }
-
-    /// Places a span of known size, which `encode` writes, in the buffer, or in an empty one if it does
-    /// not fit.
-    #[cold]
-    fn place_span(
-        &self,
-        shard: &mut Shard,
-        (room, len): (usize, usize),
-        encode: impl FnOnce(&mut [u8]) -> usize,
-    ) {
-        if shard.buffer.end - self.headroom + len > room {
-            self.hand_over(shard);
-        }
-        let buffer = &mut shard.buffer;
-        if buffer.bytes.is_empty() {
-            // Memory of an earlier buffer, if there is any.
-            buffer.bytes = self.spare.try_recv().unwrap_or_default();
-        }
-        // A writer may go beyond a span's end by as much as it may overestimate its size, and the
-        // trailer follows the last span. The memory may be from before a change of the limit.
-        let full = self.headroom + room.max(len) + MAX_FIXED_BYTES + TRAILER_MAX;
-        if buffer.bytes.len() < full && buffer.spans == 0 {
-            // Zeroed pages come from the system; no memory is filled.
-            buffer.bytes = vec![0; full];
-        } else if buffer.bytes.len() < full {
-            buffer.bytes.resize(full, 0);
-        } else if buffer.spans == 0 && buffer.bytes.capacity() > 2 * full {
-            // The queue is bounded in memory: unused memory must not count.
-            buffer.bytes.truncate(full);
-            buffer.bytes.shrink_to_fit();
-        }
-        buffer.end += encode(&mut buffer.bytes[buffer.end..]);
-        buffer.spans += 1;
-        // Read again, as a smaller limit may have been learned meanwhile.
-        shard.limit = (self.headroom + self.room()).min(buffer.bytes.len() - TRAILER_MAX);
-        if buffer.end - self.headroom >= room {
-            self.hand_over(shard);
-        }
-    }
-
-    /// Handles a span that does not fit a datagram: passed whole for a destination that accepts it,
-    /// trimmed to fit, or dropped.
-    #[cold]
-    fn accept_large(&self, room: usize, span: &SpanView<'_>) -> Accepted {
-        // Trimmed before the lock is taken: it takes time, and other threads may need the shard.
-        let keep = span.encoded_len() <= self.max_whole_span;
-        let bytes = if keep {
-            let mut bytes = Vec::new();
-            span.encode(&mut bytes);
-            Some(bytes)
-        } else {
-            trim::to_fit(span, room.max(self.max_whole_span))
-        };
-        let open = |shard: &MutexGuard<'_, Shard>| !shard.closed && !self.origin.is_forked();
-        let Some(mut shard) = self.lock().filter(open) else {
-            return self.reject_closed();
-        };
-        match bytes {
-            None => self.count_too_large(trim::described(span)),
-            Some(bytes) => {
-                self.change_counts(|counts| counts.outcomes.trimmed += u64::from(!keep));
-                self.place_span(&mut shard, (room, bytes.len()), |out| {
-                    if let Some(out) = out.get_mut(..bytes.len()) {
-                        out.copy_from_slice(&bytes);
-                    }
-                    bytes.len()
-                });
-            }
-        }
-        Accepted::Yes
-    }
-
-    /// Counts a span that is dropped because it is too large, with what is logged of it.
-    fn count_too_large(&self, description: String) {
-        self.change_counts(|counts| {
-            counts.outcomes.dropped.too_large += 1;
-            counts.too_large = Some(description);
-        });
-    }
-
-    /// Counts a span that was trimmed.
-    pub(crate) fn count_trimmed(&self) {
-        self.change_counts(|counts| counts.outcomes.trimmed += 1);
-    }
-
-    fn change_counts(&self, change: impl FnOnce(&mut BufferCounts)) {
-        if let Some(mut counts) = self.counts() {
-            change(&mut counts);
-        }
-    }
-
-    /// Counts spans that were sent again, and may have been processed before.
-    pub(crate) fn count_possible_duplicates(&self, spans: usize) {
-        self.change_counts(|counts| counts.outcomes.possible_duplicates += spans as u64);
-    }
-
-    /// Counts spans that were dropped, and may have been processed all the same.
-    pub(crate) fn count_unconfirmed(&self, spans: usize) {
-        self.change_counts(|counts| counts.outcomes.unconfirmed += spans as u64);
-    }
-
-    /// Takes the contents of all buffers, full or not. With `close`, no span is accepted after it.
-    pub(crate) fn take_partial(&self, close: bool, mut take: impl FnMut(Buffer)) {
-        for locked in &self.shards {
-            let Some(mut shard) = lock::acquire(&locked.shard, &self.origin) else { continue };
-            shard.closed |= close;
-            if close {
-                shard.limit = 0;
-            }
-            if shard.buffer.spans == 0 {
-                continue;
-            }
-            let buffer = std::mem::replace(&mut shard.buffer, Buffer::empty(self.headroom));
-            shard.limit = 0;
-            self.change_counts(|counts| counts.in_queue += buffer.spans as u64);
-            drop(shard);
-            take(buffer);
-        }
-    }
-
-    /// Takes the oldest buffer from the queue. Its spans are `queued` until they are settled.
-    pub(crate) fn next_queued(&self) -> Option<Buffer> {
-        self.counts()?.queue.pop()
-    }
-
-    /// Returns the number of buffers in the queue.
-    pub(crate) fn queued_buffers(&self) -> usize {
-        self.counts().map_or(0, |counts| counts.queue.len())
-    }
-
-    /// Settles spans that have left the queue.
-    pub(crate) fn record_outcome(&self, spans: usize, outcome: Outcome) {
-        self.change_counts(|counts| {
-            counts.in_queue = counts.in_queue.saturating_sub(spans as u64);
-            counts.outcomes.record_outcome(spans, outcome);
-        });
-    }
-
-    /// Moves spans from `sent` to `send_failed` that turn out to have been refused.
-    pub(crate) fn mark_refused(&self, spans: usize) {
-        self.change_counts(|counts| counts.outcomes.mark_refused(spans));
-    }
-
-    /// Stores how many datagrams the receiver's socket has dropped so far.
-    pub(crate) fn set_receiver_drops(&self, drops: u64) {
-        self.change_counts(|counts| counts.outcomes.receiver_drops = Some(drops));
-    }
-
-    pub(crate) fn dropped(&self) -> Dropped {
-        self.counts().map(|counts| counts.outcomes.dropped).unwrap_or_default()
-    }
-
-    /// Takes the description of the last span that was too large, if there was one since the last
-    /// call.
-    pub(crate) fn take_too_large(&self) -> Option<String> {
-        self.counts().and_then(|mut counts| counts.too_large.take())
+    fn pop(&mut self) -> Option<Buffer> {
+        let buffer = self.buffers.pop_front()?;
+        self.used.remove(buffer.usage());
+        Some(buffer)
     }
 }
 
@@ -446,3 +381,6 @@ pub(crate) fn room_in(max_bytes: usize, process_bytes: usize) -> usize {
 }
 
 const MESSAGE_RESERVE_BYTES: usize = 70;
+
+/// The part of the bytes from which on buffers are compacted: an eighth.
+const COMPACT_FROM: usize = 8;
