@@ -1,9 +1,7 @@
 //! The message around finished spans: the process, the batch, `emitBatch`.
 //!
-//! A datagram's buffer reserves room in front of its spans, so that [`frame_in_place`] makes a message
-//! of them without a copy. [`message`] writes the same bytes into a new buffer.
-
-use std::ops::Range;
+//! A datagram's buffer reserves room in front of its spans and behind them, so that [`write_header`] and
+//! [`write_trailer`] make a message of them without a copy. [`message`] writes the same bytes into a new buffer.
 
 use super::list::List;
 use super::parse::tags_of;
@@ -212,31 +210,10 @@ pub(crate) const HEADER_MAX: usize = 32;
 /// ten bytes each, five headers, three stops.
 pub(crate) const TRAILER_MAX: usize = 48;
 
-/// Writes the message around `count` spans where they are in `bytes`, and returns its range.
-/// `sequence` is the number of both the message and the batch.
-///
-/// Before the spans, `bytes` must have room for `process` and [`HEADER_MAX`] bytes more.
-pub(crate) fn frame_in_place(
-    bytes: &mut Vec<u8>,
-    spans: Range<usize>,
-    count: usize,
-    process: &[u8],
-    sequence: u32,
-    stats: ClientStats,
-) -> Range<usize> {
-    let start = write_header(&mut bytes[..spans.start], sequence, process, count);
-    if bytes.len() < spans.end + TRAILER_MAX {
-        bytes.resize(spans.end + TRAILER_MAX, 0);
-    }
-    let trailer = &mut bytes[spans.end..];
-    let trailer_len = write_trailer(trailer, Some(i64::from(sequence)), Some(stats));
-    start..spans.end + trailer_len
-}
-
 /// Writes the bytes before the spans at the *end* of `room`, and returns where they start.
 ///
 /// `room` must hold [`HEADER_MAX`] bytes more than `process`.
-fn write_header(room: &mut [u8], seq_id: u32, process: &[u8], spans: usize) -> usize {
+pub(crate) fn write_header(room: &mut [u8], seq_id: u32, process: &[u8], spans: usize) -> usize {
     let mut head = [0; HEADER_MAX];
     let mut to = SliceWriter { room: &mut head, at: 0 };
     to.array([PROTOCOL, 0x21]);
@@ -259,7 +236,11 @@ fn write_header(room: &mut [u8], seq_id: u32, process: &[u8], spans: usize) -> u
 
 /// Writes the bytes after the spans at the start of `room`, of at least [`TRAILER_MAX`] bytes, and
 /// returns their length.
-fn write_trailer(room: &mut [u8], seq_no: Option<i64>, stats: Option<ClientStats>) -> usize {
+pub(crate) fn write_trailer(
+    room: &mut [u8],
+    seq_no: Option<i64>,
+    stats: Option<ClientStats>,
+) -> usize {
     let mut to = SliceWriter { room, at: 0 };
     let mut last_field = 2;
     if let Some(seq_no) = seq_no {

@@ -23,7 +23,7 @@ mod writer;
 mod zipkin;
 
 pub use self::batch::{BatchView, ClientStats, ProcessView};
-pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, frame_in_place};
+pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, write_header, write_trailer};
 pub(crate) use self::compact::MAX_FIXED_BYTES;
 pub use self::draft::{FieldText, TagKey, put_log, put_reference, put_tag};
 pub(crate) use self::draft::{

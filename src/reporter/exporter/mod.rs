@@ -10,6 +10,7 @@ mod parts;
 mod refusals;
 mod thread;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +23,10 @@ use super::counts::{Account, Accounting, DestinationCounts};
 use crate::buffers::{Buffer, Outcome, ShardedBuffers, room_in};
 use crate::clock;
 use crate::diag::Cause;
-use crate::encoding::{BatchView, EncodingKind, List, ProcessView, frame_in_place};
+use crate::encoding::{
+    BatchView, ClientStats, EncodingKind, List, ProcessView, TRAILER_MAX, write_header,
+    write_trailer,
+};
 use crate::error::TransportError;
 use crate::panics;
 use crate::transport::{MAX_PACKET_BYTES, Sent, Transport};
@@ -241,6 +245,35 @@ impl Batcher {
         }
     }
 
+    fn send(&mut self, accounting: Accounting<'_>, message: &[u8]) -> Attempt {
+        let sent = panics::catch(|| (*self.transport).send(message));
+        let sent =
+            sent.unwrap_or_else(|message| Err(TransportError::panicked("transport", &message)));
+        if let Err(TransportError::TooLarge { .. }) = sent {
+            // A message that is sent again in parts keeps its number: a gap would look like loss.
+            let now = clock::now();
+            let is_lower = self.learn(accounting, message.len(), now);
+            return Attempt::TooLarge { is_lower, may_go_on: self.refusals.too_large(now) };
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        match sent {
+            Err(error) if is_refused_list(&error) => {
+                // Read before the halves are sent: a refusal known by now is of the message before.
+                self.take_late_refusal(accounting);
+                self.last_sent = 0;
+                Attempt::Refused(error, self.refusals.refused(clock::now()))
+            }
+            Ok(sent) => {
+                self.refusals.accepted();
+                if self.limit.passed(message.len(), clock::now) {
+                    self.resize_buffers(accounting);
+                }
+                Attempt::Settled(Ok(sent))
+            }
+            Err(error) => Attempt::Settled(Err(error)),
+        }
+    }
+
     /// Sends a batch of any process, which all later batches must be of, too.
     #[cfg(feature = "saved-batches")]
     fn send_batch(&mut self, accounting: Accounting<'_>, batch: &BatchView<'_>) {
@@ -297,35 +330,6 @@ impl Batcher {
         // The estimate follows larger values at once, smaller ones slowly.
         self.growth = growth.max(0.9 * self.growth + 0.1 * growth);
         Some(message)
-    }
-
-    fn send(&mut self, accounting: Accounting<'_>, message: &[u8]) -> Attempt {
-        let sent = panics::catch(|| (*self.transport).send(message));
-        let sent =
-            sent.unwrap_or_else(|message| Err(TransportError::panicked("transport", &message)));
-        if let Err(TransportError::TooLarge { .. }) = sent {
-            // A message that is sent again in parts keeps its number: a gap would look like loss.
-            let now = clock::now();
-            let is_lower = self.learn(accounting, message.len(), now);
-            return Attempt::TooLarge { is_lower, may_go_on: self.refusals.too_large(now) };
-        }
-        self.sequence = self.sequence.wrapping_add(1);
-        match sent {
-            Err(error) if is_refused_list(&error) => {
-                // Read before the halves are sent: a refusal known by now is of the message before.
-                self.take_late_refusal(accounting);
-                self.last_sent = 0;
-                Attempt::Refused(error, self.refusals.refused(clock::now()))
-            }
-            Ok(sent) => {
-                self.refusals.accepted();
-                if self.limit.passed(message.len(), clock::now) {
-                    self.resize_buffers(accounting);
-                }
-                Attempt::Settled(Ok(sent))
-            }
-            Err(error) => Attempt::Settled(Err(error)),
-        }
     }
 
     /// Counts the outcome of a message with these spans.
@@ -390,6 +394,28 @@ impl Batcher {
             accounting.buffers.resize(self.limit.bytes().max(MIN_BUFFER_BYTES));
         }
     }
+}
+
+/// Writes the message around `count` spans where they are in `bytes`, and returns its range.
+/// `sequence` is the number of both the message and the batch.
+///
+/// Before the spans, `bytes` must have room for `process` and [`HEADER_MAX`](crate::encoding::HEADER_MAX) bytes
+/// more.
+fn frame_in_place(
+    bytes: &mut Vec<u8>,
+    spans: Range<usize>,
+    count: usize,
+    process: &[u8],
+    sequence: u32,
+    stats: ClientStats,
+) -> Range<usize> {
+    let start = write_header(&mut bytes[..spans.start], sequence, process, count);
+    if bytes.len() < spans.end + TRAILER_MAX {
+        bytes.resize(spans.end + TRAILER_MAX, 0);
+    }
+    let trailer = &mut bytes[spans.end..];
+    let trailer_len = write_trailer(trailer, Some(i64::from(sequence)), Some(stats));
+    start..spans.end + trailer_len
 }
 
 /// The outcome of a message.
