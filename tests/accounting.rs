@@ -26,18 +26,22 @@ use support::{SOON, Seeded, assert_follows};
 
 /// What a transport does with a message, in shares of a hundred.
 #[derive(Clone, Copy, Debug)]
-struct Mood {
+struct FaultRates {
     fails: u64,
     panics: u64,
     too_large: u64,
     has_late_refusals: u64,
 }
 
-const RELIABLE: Mood = Mood { fails: 0, panics: 0, too_large: 0, has_late_refusals: 0 };
-const MOODY: Mood = Mood { fails: 15, panics: 10, too_large: 15, has_late_refusals: 10 };
+const RELIABLE: FaultRates = FaultRates { fails: 0, panics: 0, too_large: 0, has_late_refusals: 0 };
+const UNRELIABLE: FaultRates =
+    FaultRates { fails: 15, panics: 10, too_large: 15, has_late_refusals: 10 };
 
-/// A transport of that mood, and the number of spans it took and did not take back.
-fn moody(mood: Mood, seed: u64) -> (impl FnMut(&[u8]) -> Outcome + Send, Arc<AtomicU64>) {
+/// A transport with these rates of faults, and the number of spans it took and did not take back.
+fn unreliable(
+    rates: FaultRates,
+    seed: u64,
+) -> (impl FnMut(&[u8]) -> Outcome + Send, Arc<AtomicU64>) {
     let taken = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&taken);
     let mut random = Seeded::new(seed);
@@ -46,19 +50,19 @@ fn moody(mood: Mood, seed: u64) -> (impl FnMut(&[u8]) -> Outcome + Send, Arc<Ato
         let before = previous.take();
         let dice = random.below(100);
         let (_, batch) = BatchView::parse_message(message).expect("a message");
-        if dice < mood.fails {
+        if dice < rates.fails {
             return Err(TransportError::Io { source: io::Error::other("so it goes") });
         }
-        if dice < mood.fails + mood.panics {
+        if dice < rates.fails + rates.panics {
             panic!("so it goes");
         }
-        if dice < mood.fails + mood.panics + mood.too_large {
+        if dice < rates.fails + rates.panics + rates.too_large {
             return Err(TransportError::TooLarge { bytes: message.len() });
         }
         let spans = batch.spans.count as u64;
         count.fetch_add(spans, Ordering::SeqCst);
         previous = Some(spans);
-        match before.filter(|_| random.below(100) < mood.has_late_refusals) {
+        match before.filter(|_| random.below(100) < rates.has_late_refusals) {
             None => Ok(Sent::OK),
             Some(refused) => {
                 count.fetch_sub(refused, Ordering::SeqCst);
@@ -202,7 +206,7 @@ fn check(builder: TracerBuilder, seed: u64, taken: &AtomicU64, refusals: bool) -
 #[test]
 fn the_accounting_is_balanced_at_any_moment_with_a_reliable_transport() {
     for seed in 1..=6 {
-        let (send, taken) = moody(RELIABLE, seed);
+        let (send, taken) = unreliable(RELIABLE, seed);
         let stats = check(configured(seed).transport(By(send)), seed, &taken, false);
         assert_eq!(stats.dropped.send_failed, 0, "seed {seed}: {stats}");
     }
@@ -213,11 +217,11 @@ fn the_accounting_is_balanced_at_any_moment_with_a_transport_that_fails_and_pani
     quiet_reporter_threads();
     let mut failed = 0;
     for seed in 10..=21 {
-        let (send, taken) = moody(MOODY, seed);
+        let (send, taken) = unreliable(UNRELIABLE, seed);
         let stats = check(configured(seed).transport(By(send)), seed, &taken, true);
         failed += stats.dropped.send_failed;
     }
-    assert!(failed > 0, "the transport's mood was too good");
+    assert!(failed > 0, "the transport did not fail");
 }
 
 #[test]
@@ -315,7 +319,7 @@ fn the_accounting_is_exact_for_threads_that_come_and_go_and_finish_spans_of_each
 #[test]
 fn a_close_in_the_middle_of_the_work_counts_what_comes_after_it() {
     for seed in 40..=44 {
-        let (send, taken) = moody(RELIABLE, seed);
+        let (send, taken) = unreliable(RELIABLE, seed);
         let builder = configured(seed).sampler(ProbabilisticSampler::new(1.0).unwrap());
         let (tracer, closer) = builder.transport(By(send)).build().unwrap();
         let (elsewhere, spans) = channel::<Span>();

@@ -95,7 +95,7 @@ fn event(log: LogView<'_>) -> Event {
 fn attribute(tag: TagView<'_>) -> KeyValue {
     let value = match tag.value {
         ValueView::Str(text) => Value::Str(String::from_utf8_lossy(text).into_owned()),
-        ValueView::Bool(truth) => Value::Bool(truth),
+        ValueView::Bool(boolean) => Value::Bool(boolean),
         ValueView::Long(long) => Value::Int(long),
         ValueView::Double(double) => Value::Double(double),
         ValueView::Binary(bytes) => Value::Bytes(bytes.to_vec()),

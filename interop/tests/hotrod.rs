@@ -124,7 +124,7 @@ fn a_ride_is_one_trace_over_six_services_in_zipkin() {
         let frontend = all.wait_for_line("frontend: ").unwrap();
         let ride = dispatch(&frontend, 567, "9-1");
         let mut trace = Trace::wait(&ride, |id| zipkin.spans(id).unwrap());
-        trace.truths = path != "/api/v1/spans";
+        trace.has_boolean_errors = path != "/api/v1/spans";
         trace.is_a_ride("9-1", &GRPC.to_lowercase());
         assert_eq!(trace.spans.len(), 51);
 
@@ -170,14 +170,14 @@ fn dispatch(frontend: &str, customer: u32, request: &str) -> String {
 struct Trace {
     spans: Vec<Value>,
     /// Whether boolean tags are stored, which Zipkin v1 does not do.
-    truths: bool,
+    has_boolean_errors: bool,
 }
 
 impl Trace {
     /// Waits until the trace is complete. The number of its reads depends on how many of them failed.
     fn wait(id: &str, spans: impl Fn(&str) -> Vec<Value>) -> Self {
         wait("all spans of a ride", || {
-            let trace = Self { spans: spans(id), truths: true };
+            let trace = Self { spans: spans(id), has_boolean_errors: true };
             let reads = trace.named("GetDriver");
             let good = reads.iter().filter(|read| !timed_out(read)).count();
             (good == 10 && trace.spans.len() == 38 + reads.len()).then_some(trace)
@@ -248,7 +248,11 @@ impl Trace {
         for span in &self.spans {
             let failed = span["service"] == "redis" && timed_out(span);
             let error = tag(span, "error");
-            assert_eq!(error == true || error == "true", failed && self.truths, "{span}");
+            assert_eq!(
+                error == true || error == "true",
+                failed && self.has_boolean_errors,
+                "{span}"
+            );
         }
         let failed = reads - 10;
         let reported = self.spans.iter().find(|span| span["service"] == "driver").unwrap();

@@ -66,9 +66,9 @@ impl Publisher {
     /// Reports new values to each instrument.
     pub(crate) fn publish(&self) {
         let now = Reading::of(&self.shared, &self.stripes);
-        let news = self.reported.lock().take(&now);
+        let deltas = self.reported.lock().take(&now);
         // No lock is held here, as instruments are user callbacks.
-        for (counter, delta) in self.counters.iter().zip(news).filter(|(_, delta)| *delta > 0) {
+        for (counter, delta) in self.counters.iter().zip(deltas).filter(|(_, delta)| *delta > 0) {
             counter.inc(delta);
         }
         self.queue_length.update(i64::try_from(now.stats.queued).unwrap_or(i64::MAX));
@@ -82,14 +82,15 @@ impl Reported {
     /// refusal, or one that another thread has read since, is not new: counters only grow.
     fn take(&mut self, now: &Reading) -> [u64; COUNTERS.len()] {
         self.reporting += 1;
-        let mut news = [0; COUNTERS.len()];
-        for ((news, reported), (_, _, value)) in news.iter_mut().zip(&mut self.totals).zip(COUNTERS)
+        let mut deltas = [0; COUNTERS.len()];
+        for ((deltas, reported), (_, _, value)) in
+            deltas.iter_mut().zip(&mut self.totals).zip(COUNTERS)
         {
             let value = value(now);
-            *news = value.saturating_sub(*reported);
+            *deltas = value.saturating_sub(*reported);
             *reported = value.max(*reported);
         }
-        news
+        deltas
     }
 }
 

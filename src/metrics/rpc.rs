@@ -82,7 +82,7 @@ impl Seen {
     fn add(&mut self, key: &str, value: TagValue<'_>) {
         match (key, value) {
             (ERROR, TagValue::Bool(failed)) => self.failed = failed,
-            (ERROR, TagValue::Str(text)) => self.failed = truth(text).unwrap_or(self.failed),
+            (ERROR, TagValue::Str(text)) => self.failed = parse_bool(text).unwrap_or(self.failed),
             // Unsigned numbers come as signed ones.
             (STATUS_CODE | STABLE_STATUS_CODE, TagValue::I64(code)) => self.status = status(code),
             (STATUS_CODE | STABLE_STATUS_CODE, TagValue::Str(text)) => {
@@ -103,7 +103,7 @@ fn status(code: i64) -> u16 {
 }
 
 /// Parses a boolean as Go does.
-fn truth(text: &str) -> Option<bool> {
+fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
@@ -204,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn truths_are_gos() {
-        assert_eq!(["1", "True", "0", "F"].map(truth), [true, true, false, false].map(Some));
-        assert_eq!(["", "yes", "tRUE"].map(truth), [None; 3]);
+    fn booleans_are_spelled_as_in_go() {
+        assert_eq!(["1", "True", "0", "F"].map(parse_bool), [true, true, false, false].map(Some));
+        assert_eq!(["", "yes", "tRUE"].map(parse_bool), [None; 3]);
     }
 }

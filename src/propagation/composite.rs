@@ -199,7 +199,7 @@ fn merged_baggage(
         state = state.or_else(|| baggage.tracestate.clone());
         random |= baggage.random;
     }
-    bounded.foreign(state, random);
+    bounded.set_tracestate(state, random);
     let dropped = bounded.dropped;
     (bounded.finish(), dropped)
 }

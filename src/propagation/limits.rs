@@ -32,8 +32,8 @@ impl BoundedBaggage {
         self.dropped += usize::from(!baggage.set_within(item, MAX_ITEMS, MAX_BYTES));
     }
 
-    /// Takes over the W3C members of other vendors.
-    pub(super) fn foreign(&mut self, tracestate: Option<Arc<str>>, random: bool) {
+    /// Sets the W3C members of other vendors.
+    pub(super) fn set_tracestate(&mut self, tracestate: Option<Arc<str>>, random: bool) {
         if tracestate.is_some() || random {
             let baggage = self.baggage.get_or_insert_default();
             (baggage.tracestate, baggage.random) = (tracestate, random);
@@ -65,7 +65,7 @@ pub(super) fn fitting<'c>(
             bounded.dropped += 1;
         }
     }
-    bounded.foreign(baggage.tracestate.clone(), baggage.random);
+    bounded.set_tracestate(baggage.tracestate.clone(), baggage.random);
     let dropped = bounded.dropped;
     (Cow::Owned(SpanContext { baggage: bounded.finish(), ..context.clone() }), dropped)
 }

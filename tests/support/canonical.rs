@@ -14,7 +14,7 @@ pub(crate) fn our_tags(tags: &[Tag]) -> Vec<u8> {
         let value = match value {
             Value::Str(text) => ValueView::Str(text.as_bytes()),
             Value::Double(double) => ValueView::Double(*double),
-            Value::Bool(truth) => ValueView::Bool(*truth),
+            Value::Bool(boolean) => ValueView::Bool(*boolean),
             Value::Long(long) => ValueView::Long(*long),
             Value::Binary(bytes) => ValueView::Binary(bytes),
         };

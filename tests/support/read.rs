@@ -85,7 +85,7 @@ fn tag(tag: TagView<'_>) -> Tag {
     let value = match tag.value {
         ValueView::Str(bytes) => Value::Str(text(bytes)),
         ValueView::Double(double) => Value::Double(double),
-        ValueView::Bool(truth) => Value::Bool(truth),
+        ValueView::Bool(boolean) => Value::Bool(boolean),
         ValueView::Long(long) => Value::Long(long),
         ValueView::Binary(bytes) => Value::Binary(bytes.to_vec()),
         other => panic!("a kind that the tests do not know: {other:?}"),

@@ -69,14 +69,14 @@ pub(crate) fn limited(limit: usize) -> (impl Transport + 'static, Taken) {
 /// Holds every message until it is let go.
 pub(crate) struct Gate {
     /// Tells of each message that has come.
-    pub(crate) came: Receiver<()>,
+    pub(crate) entered: Receiver<()>,
     /// Lets one message go; dropped, lets all of them go.
     pub(crate) release: Sender<()>,
     pub(crate) taken: Taken,
 }
 
 pub(crate) fn gated() -> (impl Transport + 'static, Gate) {
-    let (sender, came) = channel();
+    let (sender, entered) = channel();
     let (release, wait) = channel();
     let taken = Taken::default();
     let retained = taken.clone();
@@ -87,5 +87,5 @@ pub(crate) fn gated() -> (impl Transport + 'static, Gate) {
         retained.push(message);
         Ok(Sent::OK)
     });
-    (transport, Gate { came, release, taken })
+    (transport, Gate { entered, release, taken })
 }

@@ -311,15 +311,15 @@ const CASES: &[Case] = &[
         child_with_log(meter, &tracer)
     }),
     Case::new("buffered: root + 3 tags", 200, |meter| {
-        let (tracer, _closer) = keeping()?;
+        let (tracer, _closer) = with_tail_sampling()?;
         root_with_tags(meter, &tracer)
     }),
     Case::new("buffered: tree of 10, 3 tags each", 20, |meter| {
-        let (tracer, _closer) = keeping()?;
+        let (tracer, _closer) = with_tail_sampling()?;
         meter.run(&tracer, || tree(&tracer))
     }),
     Case::new("retained: tree of 10, 3 tags each", 20, |meter| {
-        let (tracer, _closer) = keeping()?;
+        let (tracer, _closer) = with_tail_sampling()?;
         meter.run(&tracer, || {
             let root = tracer.start_span("GET /orders");
             let _active = root.activate();
@@ -442,7 +442,7 @@ fn with_metrics(sampler: impl Sampler + 'static) -> Outcome<(Tracer, Closer)> {
 }
 
 /// A tracer that samples nothing, and retains traces with errors.
-fn keeping() -> Outcome<(Tracer, Closer)> {
+fn with_tail_sampling() -> Outcome<(Tracer, Closer)> {
     Ok(builder(ConstSampler::new(false)).tail_sampling(TailSamplingConfig::default()).build()?)
 }
 

@@ -126,16 +126,16 @@ impl Counts {
 
 fn receive(socket: &UdpSocket, counts: &Counts) -> io::Result<()> {
     let mut room = vec![0; 1 << 16];
-    let mut heard = Instant::now();
+    let mut last_received = Instant::now();
     loop {
         match socket.recv(&mut room) {
             Ok(length) => {
                 counts.add(&room[..length]);
                 // One reading of the clock for each datagram, of some thousand a second, is cheap.
-                heard = Instant::now();
+                last_received = Instant::now();
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if counts.ending.load(Relaxed) || heard.elapsed() > IDLE {
+                if counts.ending.load(Relaxed) || last_received.elapsed() > IDLE {
                     return Ok(());
                 }
             }

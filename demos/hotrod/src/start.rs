@@ -64,9 +64,9 @@ impl Running {
 
     /// Ends the services, sends what is left, and says what became of each one's spans.
     #[must_use]
-    pub fn close(mut self, patience: Duration) -> Vec<(&'static str, FlushReport)> {
+    pub fn close(mut self, timeout: Duration) -> Vec<(&'static str, FlushReport)> {
         self.serving.abort_all();
-        self.tracers.close(patience)
+        self.tracers.close(timeout)
     }
 }
 

@@ -43,10 +43,7 @@ impl Tracers {
     }
 
     /// Sends what is left, and says what became of each service's spans.
-    pub(crate) fn close(self, patience: Duration) -> Vec<(&'static str, FlushReport)> {
-        self.closers
-            .into_iter()
-            .map(|(service, closer)| (service, closer.close(patience)))
-            .collect()
+    pub(crate) fn close(self, timeout: Duration) -> Vec<(&'static str, FlushReport)> {
+        self.closers.into_iter().map(|(service, closer)| (service, closer.close(timeout))).collect()
     }
 }

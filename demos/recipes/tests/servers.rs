@@ -51,7 +51,7 @@ fn tags(span: &FinishedSpan, keys: &[&str]) -> Vec<String> {
         None => String::new(),
         Some(ValueView::Str(text)) => String::from_utf8(text.to_vec()).unwrap(),
         Some(ValueView::Long(number)) => number.to_string(),
-        Some(ValueView::Bool(truth)) => truth.to_string(),
+        Some(ValueView::Bool(boolean)) => boolean.to_string(),
         Some(other) => format!("{other:?}"),
     };
     keys.iter().map(text).collect()

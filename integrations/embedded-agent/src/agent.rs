@@ -25,8 +25,8 @@ use crate::{BatchInfo, ReceivedSpan, Stats, Store, Trace, WaitError};
 /// # fn main() -> std::io::Result<()> {
 /// let agent = EmbeddedAgent::start()?;
 /// println!("point a Jaeger client at {}", agent.compact_addr());
-/// let came = agent.wait_for_spans(1, Duration::from_millis(1));
-/// assert!(came.is_err(), "nobody sent any");
+/// let received = agent.wait_for_spans(1, Duration::from_millis(1));
+/// assert!(received.is_err(), "nobody sent any");
 /// # Ok(())
 /// # }
 /// ```

@@ -9,7 +9,7 @@ use jaeger_client::encoding::{BatchView, ClientStats, ValueView};
 use crate::Protocol;
 use crate::span::Process;
 
-/// Counters of everything that came since the start or the last reset.
+/// Counters of everything that was received since the start or the last reset.
 ///
 /// # Examples
 ///
@@ -33,7 +33,7 @@ pub struct Stats {
     /// Datagrams that could not be understood; [`Store::last_error`](crate::Store::last_error)
     /// says why the last one could not.
     pub malformed: u64,
-    /// Datagrams thrown away because they came faster than they could be decoded.
+    /// Datagrams thrown away because they were received faster than they could be decoded.
     pub overflowed: u64,
     /// Traces that gave way to newer ones.
     pub evicted_traces: u64,
@@ -60,13 +60,13 @@ pub struct BatchInfo {
     pub seq_no: Option<i64>,
     /// The client's counts of lost spans, from its last batch.
     pub stats: Option<ClientStats>,
-    /// Batches that came from it.
+    /// Batches received from it.
     pub batches: u64,
-    /// Spans that came from it.
+    /// Spans received from it.
     pub spans: u64,
 }
 
-/// The clients heard of, in the order of their last batches; the oldest give way.
+/// The clients that sent batches, in the order of their last ones; the oldest are evicted.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     entries: Vec<Client>,
@@ -160,8 +160,8 @@ impl Client {
 /// let Err(error) = Store::default().wait_for_spans(3, Duration::from_millis(1)) else {
 ///     unreachable!("nothing was sent");
 /// };
-/// assert_eq!((error.came, error.wanted), (0, 3));
-/// assert_eq!(error.to_string(), "0 of 3 spans came within 1ms");
+/// assert_eq!((error.received, error.wanted), (0, 3));
+/// assert_eq!(error.to_string(), "0 of 3 spans received within 1ms");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -169,7 +169,7 @@ pub struct WaitError {
     /// The requested number of spans.
     pub wanted: usize,
     /// The number of spans at the end.
-    pub came: usize,
+    pub received: usize,
     /// The timeout.
     pub timeout: Duration,
     /// The counters at the end: what was malformed or evicted may be what is missing.
@@ -180,8 +180,8 @@ pub struct WaitError {
 
 impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { wanted, came, timeout, stats, last_error } = self;
-        write!(f, "{came} of {wanted} spans came within {timeout:?}")?;
+        let Self { wanted, received, timeout, stats, last_error } = self;
+        write!(f, "{received} of {wanted} spans received within {timeout:?}")?;
         if stats.malformed > 0 {
             let why = last_error.as_deref().unwrap_or("unknown");
             write!(f, "; {} datagrams were malformed, the last: {why}", stats.malformed)?;
@@ -190,7 +190,7 @@ impl fmt::Display for WaitError {
             write!(f, "; {} spans were evicted", stats.evicted_spans)?;
         }
         if stats.overflowed > 0 {
-            write!(f, "; {} datagrams came too fast", stats.overflowed)?;
+            write!(f, "; {} datagrams were received too fast", stats.overflowed)?;
         }
         Ok(())
     }

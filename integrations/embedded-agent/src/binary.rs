@@ -348,7 +348,7 @@ impl<'a> Reader<'a> {
 
     fn tag(&mut self, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let (mut key, mut v_type) = (None, None);
-        let (mut text, mut double, mut truth, mut long, mut binary) =
+        let (mut text, mut double, mut boolean, mut long, mut binary) =
             (None, None, None, None, None);
         self.fields(|reader, field, kind| {
             match field {
@@ -356,7 +356,7 @@ impl<'a> Reader<'a> {
                 2 => v_type = Some(reader.expect_i32(kind)?),
                 3 => text = Some(reader.expect_string(kind)?),
                 4 => double = Some(reader.expect_double(kind)?),
-                5 => truth = Some(reader.expect_bool(kind)?),
+                5 => boolean = Some(reader.expect_bool(kind)?),
                 6 => long = Some(reader.expect_i64(kind)?),
                 7 => binary = Some(reader.expect_string(kind)?),
                 _ => return Ok(false),
@@ -370,7 +370,7 @@ impl<'a> Reader<'a> {
         let value = match v_type {
             0 => ValueView::Str(text.unwrap_or_default()),
             1 => ValueView::Double(double.unwrap_or_default()),
-            2 => ValueView::Bool(truth.unwrap_or_default()),
+            2 => ValueView::Bool(boolean.unwrap_or_default()),
             3 => ValueView::Long(long.unwrap_or_default()),
             4 => ValueView::Binary(binary.unwrap_or_default()),
             value => return Err(DecodeError::UnknownTagType { value }),

@@ -1,8 +1,8 @@
-//! The spans that are kept, and which give way when there is no more room.
+//! The stored spans, and which are evicted when there is no more room.
 //!
 //! Room is counted in bytes, with an allowance for every structure around them, so that many small
-//! spans are as bounded as a few large ones. The trace heard of first goes first, whole; when the
-//! only trace left is the one that grows, its oldest spans go.
+//! spans are as bounded as a few large ones. The oldest trace is evicted first, as a whole; when
+//! the only trace left is the one that grows, its oldest spans are.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,9 +29,9 @@ pub(crate) struct Limits {
 pub(crate) struct Memory {
     limits: Limits,
     traces: HashMap<TraceId, VecDeque<ReceivedSpan>>,
-    /// The traces in the order in which they were first heard of.
+    /// The traces in the order of their first spans.
     order: VecDeque<TraceId>,
-    /// Each process with the number of its spans, so that its bytes are kept and counted once.
+    /// Each process with the number of its spans, so that its bytes are stored and counted once.
     processes: HashMap<Arc<Process>, usize>,
     bytes: usize,
     span_count: usize,
@@ -166,14 +166,14 @@ impl Memory {
         self.traces.get(&trace_id).map(|spans| spans.iter().cloned().collect())
     }
 
-    /// The traces with what they hold, the one heard of first first.
+    /// The traces with their spans, the oldest first.
     pub(crate) fn traces(
         &self,
     ) -> impl DoubleEndedIterator<Item = (TraceId, &VecDeque<ReceivedSpan>)> {
         self.order.iter().filter_map(|id| self.traces.get(id).map(|spans| (*id, spans)))
     }
 
-    /// All spans in the order in which they came.
+    /// All spans in the order in which they were received.
     pub(crate) fn spans(&self) -> Vec<ReceivedSpan> {
         let mut spans: Vec<_> = self.traces.values().flatten().cloned().collect();
         spans.sort_unstable_by_key(ReceivedSpan::sequence);

@@ -103,7 +103,7 @@ impl ReceivedSpan {
         tags.last().map(|tag| tag.value)
     }
 
-    /// The protocol it came by.
+    /// The protocol it was received over.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.inner.protocol

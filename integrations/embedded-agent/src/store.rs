@@ -25,8 +25,7 @@ use crate::{BatchInfo, ReceivedSpan, Stats, Trace, WaitError};
 /// # Shape and units
 ///
 /// A handle: clones show the same spans. By default it keeps at most 64 MiB and a million spans;
-/// beyond either, whole traces give way, the one heard of first first, and
-/// [`Stats`] counts them.
+/// beyond either, whole traces are evicted, the oldest first, and [`Stats`] counts them.
 ///
 /// # Examples
 ///
@@ -133,7 +132,7 @@ impl Store {
         read
     }
 
-    /// Counts a datagram that came too fast to be read.
+    /// Counts a datagram that was received too fast to be read.
     pub(crate) fn count_overflow(&self) {
         self.change(|state| state.stats.overflowed += 1);
     }
@@ -148,7 +147,7 @@ impl Store {
         });
     }
 
-    /// All spans, in the order in which they came.
+    /// All spans, in the order in which they were received.
     #[must_use]
     pub fn spans(&self) -> Vec<ReceivedSpan> {
         self.shared.state.lock().memory.spans()
@@ -167,7 +166,7 @@ impl Store {
         Some(Trace::new(trace_id, spans))
     }
 
-    /// All traces, the one heard of first first.
+    /// All traces, the oldest first.
     #[must_use]
     pub fn traces(&self) -> Vec<Trace> {
         let mut traces = self.latest_traces(None, usize::MAX);
@@ -175,7 +174,7 @@ impl Store {
         traces
     }
 
-    /// The `limit` traces heard of last, the last one first, of those with a span of `service`.
+    /// The `limit` latest traces, the last one first, of those with a span of `service`.
     #[must_use]
     pub fn latest_traces(&self, service: Option<&str>, limit: usize) -> Vec<Trace> {
         let taken: Vec<_> = {
@@ -195,7 +194,7 @@ impl Store {
         self.shared.state.lock().memory.traces().count()
     }
 
-    /// The names of all services that spans came from, in alphabetical order.
+    /// The names of all services that spans were received from, in alphabetical order.
     #[must_use]
     pub fn services(&self) -> Vec<String> {
         self.shared.state.lock().memory.services()
@@ -290,11 +289,11 @@ impl Store {
         timeout: Duration,
     ) -> Result<Trace, WaitError> {
         let count = count.max(1);
-        let came = |memory: &Memory| memory.trace_len(trace_id);
-        self.wait_for(timeout, |store| came(&store.shared.state.lock().memory) >= count);
+        let received = |memory: &Memory| memory.trace_len(trace_id);
+        self.wait_for(timeout, |store| received(&store.shared.state.lock().memory) >= count);
         match self.trace(trace_id) {
             Some(trace) if trace.spans().len() >= count => Ok(trace),
-            _ => Err(self.wait_error(count, timeout, came)),
+            _ => Err(self.wait_error(count, timeout, received)),
         }
     }
 
@@ -302,11 +301,11 @@ impl Store {
         &self,
         wanted: usize,
         timeout: Duration,
-        came: impl FnOnce(&Memory) -> usize,
+        received: impl FnOnce(&Memory) -> usize,
     ) -> WaitError {
         let state = self.shared.state.lock();
-        let (came, last_error) = (came(&state.memory), state.last_error.clone());
-        WaitError { wanted, came, timeout, stats: state.stats, last_error }
+        let (received, last_error) = (received(&state.memory), state.last_error.clone());
+        WaitError { wanted, received, timeout, stats: state.stats, last_error }
     }
 
     fn change(&self, how: impl FnOnce(&mut State)) {

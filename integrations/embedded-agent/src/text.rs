@@ -39,7 +39,7 @@ pub(crate) fn value_text(value: &ValueView<'_>) -> String {
     match value {
         ValueView::Str(text) => printable(&String::from_utf8_lossy(text)),
         ValueView::Double(double) => double.to_string(),
-        ValueView::Bool(truth) => truth.to_string(),
+        ValueView::Bool(boolean) => boolean.to_string(),
         ValueView::Long(long) => long.to_string(),
         ValueView::Binary(bytes) => hex(bytes),
         _ => "?".to_owned(),

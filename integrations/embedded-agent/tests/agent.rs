@@ -127,10 +127,10 @@ fn what_cannot_be_read_is_counted_with_its_reason() {
     assert_eq!(agent.stats().datagrams, 2);
 
     let error = agent.wait_for_spans(1, Duration::ZERO).unwrap_err();
-    assert_eq!((error.came, error.wanted), (0, 1));
+    assert_eq!((error.received, error.wanted), (0, 1));
     assert_eq!(
         error.to_string(),
-        "0 of 1 spans came within 0ns; 2 datagrams were malformed, the last: \
+        "0 of 1 spans received within 0ns; 2 datagrams were malformed, the last: \
          binary: input ends within a value, at byte 0"
     );
 }
@@ -184,9 +184,9 @@ fn a_wait_ends_when_its_spans_come() {
         assert_eq!(trace.spans()[1].span_id(), SpanId::new(3));
     });
     let error = agent.wait_for_trace(trace, 3, Duration::from_millis(1)).unwrap_err();
-    assert_eq!((error.came, error.wanted), (2, 3));
+    assert_eq!((error.received, error.wanted), (2, 3));
     let absent = agent.wait_for_trace(TraceId::new(0, 9), 0, Duration::ZERO).unwrap_err();
-    assert_eq!((absent.came, absent.wanted), (0, 1));
+    assert_eq!((absent.received, absent.wanted), (0, 1));
     assert!(agent.trace(TraceId::new(0, 9)).is_none());
 }
 

@@ -1,4 +1,4 @@
-//! What gives way when there is no more room, and that it is counted.
+//! What is evicted when there is no more room, and that it is counted.
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
 mod support;
@@ -19,7 +19,7 @@ fn traces(store: &Store) -> Vec<u64> {
 }
 
 #[test]
-fn the_trace_heard_of_first_gives_way_whole() {
+fn the_oldest_trace_is_evicted_as_a_whole() {
     let store = Store::with_limits(1 << 20, 4);
     for (trace, id) in [(1, 1), (2, 2), (1, 3), (3, 4)] {
         receive(&store, trace, id);
@@ -29,7 +29,7 @@ fn the_trace_heard_of_first_gives_way_whole() {
     assert_eq!(traces(&store), [2, 3, 4]);
     let stats = store.stats();
     assert_eq!((stats.spans, stats.evicted_traces, stats.evicted_spans), (5, 1, 2));
-    // A span that comes late for it begins it again.
+    // A later span of it begins it again.
     receive(&store, 1, 6);
     assert_eq!(traces(&store), [2, 3, 4, 1]);
 }

@@ -114,15 +114,15 @@ async fn statuses_and_ends_are_those_of_the_own_client() {
 #[tokio::test]
 async fn a_request_that_is_dropped_was_cancelled_only_if_something_was_waited_for() {
     let mut traced = Traced::start().await;
-    let patience = Duration::from_millis(50);
-    assert!(tokio::time::timeout(patience, traced.fetch(Method::GET, "/late")).await.is_err());
+    let limit = Duration::from_millis(50);
+    assert!(tokio::time::timeout(limit, traced.fetch(Method::GET, "/late")).await.is_err());
     let span = traced.span();
     assert_eq!(tags(&span, &["http.status_code", "error"]), ["", "true"]);
     assert_eq!(events(&span.view()), ["cancelled"]);
 
     let mut body = traced.fetch(Method::GET, "/half").await.unwrap().into_body();
     body.frame().await.unwrap().unwrap();
-    assert!(tokio::time::timeout(patience, body.frame()).await.is_err());
+    assert!(tokio::time::timeout(limit, body.frame()).await.is_err());
     drop(body);
     let span = traced.span();
     assert_eq!(tags(&span, &["http.status_code", "error"]), ["200", "true"]);

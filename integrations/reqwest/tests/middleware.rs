@@ -113,7 +113,7 @@ fn text(value: ValueView<'_>) -> String {
     match value {
         ValueView::Str(text) => String::from_utf8_lossy(text).into_owned(),
         ValueView::Long(number) => number.to_string(),
-        ValueView::Bool(truth) => truth.to_string(),
+        ValueView::Bool(boolean) => boolean.to_string(),
         other => format!("{other:?}"),
     }
 }

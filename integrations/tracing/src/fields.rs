@@ -36,7 +36,7 @@ impl Fields {
                 self.text.push_str(text);
                 Held::Text(from, self.text.len())
             }
-            TagValue::Bool(truth) => Held::Bool(truth),
+            TagValue::Bool(boolean) => Held::Bool(boolean),
             TagValue::I64(number) => Held::I64(number),
             TagValue::U64(number) => Held::U64(number),
             TagValue::F64(number) => Held::F64(number),
@@ -54,7 +54,7 @@ impl Fields {
         self.entries.iter().map(|(name, held)| {
             let value = match *held {
                 Held::Text(from, to) => TagValue::Str(self.text.get(from..to).unwrap_or_default()),
-                Held::Bool(truth) => TagValue::Bool(truth),
+                Held::Bool(boolean) => TagValue::Bool(boolean),
                 Held::I64(number) => TagValue::I64(number),
                 Held::U64(number) => TagValue::U64(number),
                 Held::F64(number) => TagValue::F64(number),
@@ -147,7 +147,7 @@ mod tests {
         let values = [
             ("text", TagValue::Str("é")),
             ("none", TagValue::Str("")),
-            ("truth", TagValue::Bool(true)),
+            ("boolean", TagValue::Bool(true)),
             ("i64", TagValue::I64(-1)),
             ("u64", TagValue::U64(u64::MAX)),
             ("f64", TagValue::F64(0.5)),

@@ -210,7 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn truth_has_twelve_spellings() {
+    fn a_boolean_has_twelve_spellings() {
         for text in ["1", "t", "T", "true", "TRUE", "True"] {
             assert_eq!(boolean(text), Some(true));
         }

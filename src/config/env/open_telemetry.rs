@@ -8,7 +8,7 @@ use super::names::{
     OTEL_PROPAGATORS, OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER,
     OTEL_TRACES_SAMPLER_ARG, PROPAGATION, SAMPLER_TYPE, SERVICE_NAME, TAGS,
 };
-use super::sampler::{self as variables, SPEAK_OF_SAMPLING};
+use super::sampler::{self as variables, ABOUT_SAMPLING};
 use super::variable::{Found, Reader, is_unexpanded};
 use crate::config::{Configuration, SamplerConfig};
 use crate::error::ConfigError;
@@ -102,7 +102,7 @@ fn formats(reader: &mut Reader<'_>, found: &Found) -> Option<Vec<String>> {
 
 /// Reads the sampler. Returns whether it was named, so that no variable of Jaeger's counts.
 pub(super) fn sampler(reader: &mut Reader<'_>, configuration: &mut Configuration) -> bool {
-    let jaegers = std::iter::once(&SAMPLER_TYPE).chain(SPEAK_OF_SAMPLING);
+    let jaegers = std::iter::once(&SAMPLER_TYPE).chain(ABOUT_SAMPLING);
     if let Some(variable) = jaegers.into_iter().find(|variable| reader.is_set(variable)) {
         reader.warn_of_unread(&OTEL_TRACES_SAMPLER, variable);
         return false;

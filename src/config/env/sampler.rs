@@ -22,10 +22,11 @@ pub(super) fn read(
     config: &mut SamplerConfig,
 ) {
     let kind = reader.find(&SAMPLER_TYPE);
-    let spoken_of = SPEAK_OF_SAMPLING.iter().find(|variable| reader.is_set(variable));
+    let about_sampling = ABOUT_SAMPLING.iter().find(|variable| reader.is_set(variable));
     let is_unchanged = *config == SamplerConfig::default();
     let named = kind.as_ref().map(|found| found.text.clone());
-    let named = named.or_else(|| (spoken_of.is_some() && is_unchanged).then(|| REMOTE.to_owned()));
+    let named =
+        named.or_else(|| (about_sampling.is_some() && is_unchanged).then(|| REMOTE.to_owned()));
     if let Some(name) = named {
         if !name.eq_ignore_ascii_case(&config.kind) {
             config.param = sampler::default_param(&name);
@@ -60,7 +61,7 @@ pub(super) fn read(
              but 0 does"
         ));
     }
-    let from = Sources { kind, param, url: url.and_then(|(found, _)| found), spoken_of };
+    let from = Sources { kind, param, url: url.and_then(|(found, _)| found), about_sampling };
     check(reader, service_name, config, &from);
 }
 
@@ -69,7 +70,7 @@ struct Sources {
     kind: Option<Found>,
     param: Option<Found>,
     url: Option<Found>,
-    spoken_of: Option<&'static Variable>,
+    about_sampling: Option<&'static Variable>,
 }
 
 /// Builds the sampler once, so that its errors are errors of the variable.
@@ -105,7 +106,7 @@ fn check(reader: &mut Reader<'_>, service_name: &str, config: &SamplerConfig, fr
             reader.refuse(found, allowed);
         }
         (ConfigError::FeatureOff { field: "sampler.kind", feature }, from) => {
-            match (&from.kind, from.spoken_of.and_then(|variable| reader.find(variable))) {
+            match (&from.kind, from.about_sampling.and_then(|variable| reader.find(variable))) {
                 (Some(found), _) => reader.needs_feature(found, feature),
                 (None, Some(found)) => reader.refuse(
                     &found,
@@ -252,7 +253,7 @@ fn absolute_path(text: &str) -> Option<String> {
 }
 
 /// The variables that make the sampler `remote` if none is named.
-pub(super) const SPEAK_OF_SAMPLING: &[Variable] = &[
+pub(super) const ABOUT_SAMPLING: &[Variable] = &[
     SAMPLER_PARAM,
     SAMPLING_ENDPOINT,
     SAMPLER_MANAGER_HOST_PORT,

@@ -138,9 +138,9 @@ impl Format for W3cFormat {
         if let Some((trace_id, span_id, flags)) = parent.into_value() {
             context.trace_id = trace_id;
             context.span_id = span_id;
-            let (foreign, ours) = state.finish();
+            let (others, ours) = state.finish();
             (context.parent_id, context.flags) = state::joined(ours, span_id, flags.sampled);
-            baggage.foreign(foreign, flags.random);
+            baggage.set_tracestate(others, flags.random);
         }
         let baggage_dropped = baggage.dropped;
         context.baggage = baggage.finish();

@@ -34,7 +34,7 @@ pub(super) struct Ours {
 /// Collects members from all headers with the name.
 #[derive(Debug, Default)]
 pub(super) struct StateReader {
-    foreign: String,
+    others: String,
     members: usize,
     ours: Option<Ours>,
     broken: bool,
@@ -68,10 +68,10 @@ impl StateReader {
                 // It is not one that a client of Jaeger's writes.
                 continue;
             }
-            if !self.foreign.is_empty() {
-                self.foreign.push(',');
+            if !self.others.is_empty() {
+                self.others.push(',');
             }
-            self.foreign.push_str(text.unwrap_or_default());
+            self.others.push_str(text.unwrap_or_default());
         }
     }
 
@@ -80,9 +80,9 @@ impl StateReader {
         if self.broken {
             return (None, None);
         }
-        let foreign =
-            if self.foreign.len() > MAX_BYTES { shortened(&self.foreign) } else { self.foreign };
-        ((!foreign.is_empty()).then(|| foreign.into()), self.ours)
+        let others =
+            if self.others.len() > MAX_BYTES { shortened(&self.others) } else { self.others };
+        ((!others.is_empty()).then(|| others.into()), self.ours)
     }
 }
 
@@ -99,9 +99,9 @@ fn well_formed(member: &str) -> Option<&str> {
 }
 
 /// Drops members beyond the limit: the long ones first, then those from the end.
-fn shortened(foreign: &str) -> String {
-    let mut over = foreign.len() - MAX_BYTES;
-    let mut retained: Vec<&str> = foreign.split(',').collect();
+fn shortened(others: &str) -> String {
+    let mut over = others.len() - MAX_BYTES;
+    let mut retained: Vec<&str> = others.split(',').collect();
     for long in [true, false] {
         for at in (0..retained.len()).rev() {
             if over > 0 && (retained[at].len() > LONG || !long) {
@@ -166,9 +166,9 @@ pub(super) enum Value<'c> {
 
 /// Returns the header's value, if there is something to write.
 pub(super) fn write(context: &SpanContext) -> Option<Value<'_>> {
-    let foreign = context.trace_state();
+    let others = context.trace_state();
     if !is_ours_written(context) {
-        return foreign.map(|foreign| Value::Text(foreign.into()));
+        return others.map(|others| Value::Text(others.into()));
     }
     let mut ours = IdText::new();
     ours.push(*OURS);
@@ -178,9 +178,9 @@ pub(super) fn write(context: &SpanContext) -> Option<Value<'_>> {
     ours.span_id(context.parent_id);
     ours.push([b':']);
     ours.flags(context.flags());
-    let Some(foreign) = foreign else { return Some(Value::Ours(ours)) };
+    let Some(others) = others else { return Some(Value::Ours(ours)) };
     let mut text = ours.as_str().to_owned();
-    for member in foreign.split(',').take(MAX_MEMBERS - 1) {
+    for member in others.split(',').take(MAX_MEMBERS - 1) {
         text.push(',');
         text.push_str(member);
     }
@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn members_are_unchanged_and_in_their_order() {
-        let (foreign, ours) = taken(&["rojo=00f0,, congo=t61 x~!\"", "\t", "0tenant@system=a/b "]);
-        assert_eq!(foreign.as_deref(), Some("rojo=00f0,congo=t61 x~!\",0tenant@system=a/b"));
+        let (others, ours) = taken(&["rojo=00f0,, congo=t61 x~!\"", "\t", "0tenant@system=a/b "]);
+        assert_eq!(others.as_deref(), Some("rojo=00f0,congo=t61 x~!\",0tenant@system=a/b"));
         assert_eq!(ours, None);
     }
 
@@ -243,19 +243,19 @@ mod tests {
 
     #[test]
     fn our_member_is_in_front_and_only_where_it_says_something() {
-        let foreign = (0..32).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        let others = (0..32).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
         let context = |parent, flags| {
             let ids = (TraceId::new(0, 1), SpanId::new(2), SpanId::new(parent));
             let mut context = SpanContext::new(ids.0, ids.1, ids.2, flags);
             let mut baggage = crate::propagation::limits::BoundedBaggage::default();
-            baggage.foreign(Some(foreign.as_str().into()), false);
+            baggage.set_tracestate(Some(others.as_str().into()), false);
             context.baggage = baggage.finish();
             match write(&context) {
                 Some(Value::Text(text)) => text.into_owned(),
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(context(0, 1), foreign);
+        assert_eq!(context(0, 1), others);
         let text = context(3, 9);
         assert!(text.starts_with("jaeger=0000000000000002:0000000000000003:9,k0=v,"), "{text}");
         assert!(text.ends_with(",k30=v"), "one goes, so that there are 32: {text}");
@@ -291,10 +291,10 @@ mod tests {
             headers in prop::collection::vec("([a-z0-9@=,:; \\PC]{0,20},?){0,40}", 0..3),
         ) {
             let headers: Vec<_> = headers.iter().map(String::as_str).collect();
-            let (foreign, _) = taken(&headers);
-            if let Some(foreign) = foreign {
-                prop_assert!(foreign.len() <= MAX_BYTES);
-                prop_assert_eq!(taken(&[&foreign]).0, Some(foreign));
+            let (others, _) = taken(&headers);
+            if let Some(others) = others {
+                prop_assert!(others.len() <= MAX_BYTES);
+                prop_assert_eq!(taken(&[&others]).0, Some(others));
             }
         }
     }

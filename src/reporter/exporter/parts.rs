@@ -57,8 +57,8 @@ impl Batcher {
         spans: &[u8],
         count: usize,
     ) -> Option<Attempt> {
-        let is_hopeless = count > 1 && !self.format.is_canonical() && self.is_over(spans.len());
-        if is_hopeless {
+        let is_too_large = count > 1 && !self.format.is_canonical() && self.is_over(spans.len());
+        if is_too_large {
             return None;
         }
         let message = self.message(accounting, List::new(count, spans))?;

@@ -102,7 +102,7 @@ impl Shared {
         let host = self.host.lock().clone();
         let now = host.as_ref().and_then(SamplerHost::monotonic_nanos);
         let now = now.unwrap_or_else(|| self.clock.monotonic_nanos());
-        let (outcome, news) = {
+        let (outcome, is_new) = {
             let mut progress = self.progress.lock();
             let replaced = progress.replaced;
             let outcome = self.take_over(&mut progress, response, now);
@@ -114,7 +114,7 @@ impl Shared {
         };
         // A logger is a user callback, so no lock is held here.
         if let Some(host) = host {
-            self.log_outcome(&host, &outcome, news);
+            self.log_outcome(&host, &outcome, is_new);
         }
         (outcome, retry_after)
     }
@@ -162,9 +162,9 @@ impl Shared {
         FetchOutcome::Updated
     }
 
-    fn log_outcome(&self, host: &SamplerHost, outcome: &FetchOutcome, news: bool) {
+    fn log_outcome(&self, host: &SamplerHost, outcome: &FetchOutcome, is_new: bool) {
         let cause = match outcome {
-            FetchOutcome::Updated if news => {
+            FetchOutcome::Updated if is_new => {
                 let rule = self.in_force().status().rule;
                 return host.info(&format!("sampling now {rule}, from {}", self.source_name));
             }

@@ -116,7 +116,7 @@ struct Listed {
     entries: BTreeMap<u64, Entry>,
     not_listed: usize,
     /// The number of spans so far.
-    came: u64,
+    started: u64,
 }
 
 /// The entry of a span. It has no handle on the span: with one, even a weak one, the last handle
@@ -164,8 +164,8 @@ impl OpenList {
             listed.not_listed += 1;
             return Slot::NotListed;
         }
-        listed.came += 1;
-        let number = listed.came;
+        listed.started += 1;
+        let number = listed.started;
         listed.entries.insert(number, Entry { name, trace_id, span_id, start, state });
         Slot::Listed(number)
     }

@@ -52,8 +52,8 @@ impl Rate {
             self.tokens = self.bounds.burst;
             return None;
         }
-        let earned = passed.as_secs_f64() * self.current;
-        self.tokens = (self.tokens + earned).min(self.bounds.burst);
+        let accrued = passed.as_secs_f64() * self.current;
+        self.tokens = (self.tokens + accrued).min(self.bounds.burst);
         let bytes = bytes as f64;
         let missing = bytes.min(self.bounds.burst) - self.tokens;
         if missing > 0.0 {

@@ -71,9 +71,9 @@ impl Oracle<'_> {
                 self.int(2, 1);
                 self.field(TType::Double, 4, |o| o.0.write_double(*double).unwrap());
             }
-            Value::Bool(truth) => {
+            Value::Bool(boolean) => {
                 self.int(2, 2);
-                self.field(TType::Bool, 5, |o| o.0.write_bool(*truth).unwrap());
+                self.field(TType::Bool, 5, |o| o.0.write_bool(*boolean).unwrap());
             }
             Value::Long(long) => {
                 self.int(2, 3);
@@ -328,7 +328,7 @@ fn borrowed(value: &Value) -> jaeger_client::TagValue<'_> {
     match value {
         Value::Str(text) => text.into(),
         Value::Double(double) => (*double).into(),
-        Value::Bool(truth) => (*truth).into(),
+        Value::Bool(boolean) => (*boolean).into(),
         Value::Long(long) => (*long).into(),
         Value::Binary(bytes) => bytes.into(),
     }

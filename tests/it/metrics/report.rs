@@ -219,11 +219,11 @@ fn a_second_finish_counts_once_while_the_decision_is_deferred() {
     assert_eq!((tracer.stats().finished, tracer.stats().misused), (1, 1));
 }
 
-/// Samples, but would rather be asked again.
+/// Samples, by a decision that may be made again.
 #[derive(Debug)]
-struct Wavering;
+struct AlwaysRetryable;
 
-impl Sampler for Wavering {
+impl Sampler for AlwaysRetryable {
     fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         Decision::retryable(true)
     }
@@ -242,7 +242,7 @@ impl Sampler for Wavering {
 
 #[test]
 fn a_span_that_is_sampled_for_the_time_being_is_reported_and_counted_as_delayed() {
-    let (tracer, _closer, metrics) = counted(Wavering);
+    let (tracer, _closer, metrics) = counted(AlwaysRetryable);
     tracer.start_span("op").finish();
     let counts = counters(&metrics);
     assert_eq!(counts["started_spans|sampled=delayed"], 1);
@@ -253,7 +253,7 @@ fn a_span_that_is_sampled_for_the_time_being_is_reported_and_counted_as_delayed(
 
 #[test]
 fn polls_of_samplers_are_counted_also_if_they_are_one_of_several() {
-    let sampler = PrioritySampler::new().then(ConstSampler::new(false)).then(Wavering);
+    let sampler = PrioritySampler::new().then(ConstSampler::new(false)).then(AlwaysRetryable);
     let (_tracer, _closer, metrics) = counted(sampler.build().unwrap());
     let counts = expected([
         ("sampler_queries|result=ok", 7),

@@ -100,7 +100,7 @@ fn a_full_queue_drops_the_newest_and_the_application_never_waits() {
     let finish = |n: usize| tracer.span(format!("op-{n}")).tag("t", &big).start().finish();
     // The first buffer comes to the transport, which holds it; one more lies in the queue.
     let mut first = 0;
-    while gate.came.try_recv().is_err() {
+    while gate.entered.try_recv().is_err() {
         finish(first);
         first += 1;
         assert!(first < 1_000_000, "the transport never got a message");

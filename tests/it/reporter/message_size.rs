@@ -109,7 +109,7 @@ mod of_servers {
     }
 
     /// A server that responds 413 to a long message, and ends the connection, before it has read it.
-    fn rash(limit: usize) -> (String, Arc<AtomicUsize>) {
+    fn closing_early(limit: usize) -> (String, Arc<AtomicUsize>) {
         use std::io::{BufRead, BufReader, Read, Write};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -146,7 +146,7 @@ mod of_servers {
 
     #[test]
     fn a_server_that_ends_the_connection_on_a_large_message_gets_smaller_ones() {
-        let (url, refused) = rash(100_000);
+        let (url, refused) = closing_early(100_000);
         let (tracer, closer) = builder().collector(HttpConfig::new(url)).build().unwrap();
         finish(&tracer, 4_000);
         let stats = tracer.flush(SOON).stats;

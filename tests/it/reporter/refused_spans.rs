@@ -15,8 +15,8 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     String::from_utf8_lossy(bytes).contains(text)
 }
 
-/// Refuses a list with a span that this server does not like.
-fn picky(request: &Request) -> ServerResponse {
+/// Refuses a list with a span that is bad.
+fn refusing_bad_spans(request: &Request) -> ServerResponse {
     match contains(&request.body, "bad op") {
         true => ServerResponse::Status(400, "", b"one of these is bad".to_vec()),
         false => status(202),
@@ -50,7 +50,8 @@ fn one_bad_span_costs_one_span_in_every_format_and_is_named() {
         (CollectorFormat::ZipkinJson, json_names),
     ] {
         for bad in [&[0][..], &[299], &[150], &[17, 18, 200], &[0, 299]] {
-            let (server, logger) = (Server::start(|_, request| picky(request)), memory_logger());
+            let (server, logger) =
+                (Server::start(|_, request| refusing_bad_spans(request)), memory_logger());
             let config = HttpConfig { format: Some(format), ..HttpConfig::new(server.url()) };
             let builder = builder().logger(Arc::clone(&logger)).collector(config);
             let (tracer, closer) = builder.build().unwrap();
@@ -106,8 +107,10 @@ fn what_is_no_matter_of_the_list_is_not_halved() {
 
 #[test]
 fn a_second_destination_halves_its_own_lists_alone() {
-    let (first, second) =
-        (Server::start(|_, _| status(202)), Server::start(|_, request| picky(request)));
+    let (first, second) = (
+        Server::start(|_, _| status(202)),
+        Server::start(|_, request| refusing_bad_spans(request)),
+    );
     let (tracer, closer) = builder()
         .collector(HttpConfig::new(first.url()))
         .add_destination(Destination::collector(HttpConfig::new(second.url())).named("second"))

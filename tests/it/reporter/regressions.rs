@@ -350,15 +350,15 @@ fn a_transport_that_finds_everything_too_large_ends_in_a_loss_and_not_in_a_hang(
 
 /// Holds the reporter's thread when it is about to be gone.
 #[derive(Debug)]
-struct Lingers(Mutex<Receiver<()>>);
+struct BlockingDrop(Mutex<Receiver<()>>);
 
-impl Transport for Lingers {
+impl Transport for BlockingDrop {
     fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
         Ok(Sent::OK)
     }
 }
 
-impl Drop for Lingers {
+impl Drop for BlockingDrop {
     fn drop(&mut self) {
         let _ = self.0.lock().unwrap().recv();
     }
@@ -368,7 +368,7 @@ impl Drop for Lingers {
 fn a_flush_while_the_reporters_thread_ends_is_complete() {
     for _ in 0..10 {
         let (release, wait) = channel();
-        let (tracer, closer) = builder().transport(Lingers(Mutex::new(wait))).build().unwrap();
+        let (tracer, closer) = builder().transport(BlockingDrop(Mutex::new(wait))).build().unwrap();
         tracer.start_span("op").finish();
         assert!(closer.close(SOON).complete);
         let flushes: Vec<_> = (0..40)

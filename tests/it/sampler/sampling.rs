@@ -202,7 +202,7 @@ fn a_strategy_of_the_same_kind_does_not_give_the_allowance_out_anew() {
 #[derive(Debug, Default)]
 struct Both {
     errors: MemoryLogger,
-    news: MemoryLogger,
+    log: MemoryLogger,
 }
 
 impl Logger for Both {
@@ -211,7 +211,7 @@ impl Logger for Both {
     }
 
     fn info(&self, message: &str) {
-        self.news.error(message);
+        self.log.error(message);
     }
 }
 
@@ -258,7 +258,7 @@ fn errors_are_logged_and_so_is_the_end_of_them() {
     server.set(StrategyResponse::Body(500, String::new()));
     eventually(|| errors() == 2);
     server.set_body(HALF);
-    eventually(|| log.news.has("sampling now probabilistic: 0.5 of traces"));
+    eventually(|| log.log.has("sampling now probabilistic: 0.5 of traces"));
 }
 
 /// Gives no response until it is let go.

@@ -106,15 +106,15 @@ fn scopes_of_two_tasks_that_are_dropped_as_they_come_disturb_no_other() {
     assert_eq!(active(), SpanId::NONE);
 }
 
-/// A clock that looks what is active, and starts a span, whenever it is read; so it is a user callback
-/// wherever a span is started or finished.
+/// A clock that reads the active span, and activates it, whenever the clock is read: a user callback wherever
+/// a span is started or finished.
 #[derive(Debug)]
-struct Curious {
+struct ActiveSpanClock {
     clock: ManualClock,
     looked: Arc<AtomicUsize>,
 }
 
-impl Clock for Curious {
+impl Clock for ActiveSpanClock {
     fn monotonic_nanos(&self) -> u64 {
         let active = Span::active();
         let _scope = active.as_ref().map(Span::activate);
@@ -130,7 +130,7 @@ impl Clock for Curious {
 #[test]
 fn a_user_callback_run_by_the_end_of_a_scope_may_read_the_active_span() {
     let looked = Arc::<AtomicUsize>::default();
-    let clock = Curious { clock: ManualClock::new(), looked: Arc::clone(&looked) };
+    let clock = ActiveSpanClock { clock: ManualClock::new(), looked: Arc::clone(&looked) };
     let memory = InMemoryReporter::new();
     let builder = Tracer::builder("svc").logger(NullLogger).clock(clock).in_memory(&memory);
     let (tracer, _closer) = builder.build().unwrap();

@@ -12,7 +12,7 @@ use jaeger_client::{
     Span, SpanOptions, Tracer,
 };
 
-fn keeping(logs: usize) -> (Tracer, Closer, InMemoryReporter) {
+fn with_max_logs(logs: usize) -> (Tracer, Closer, InMemoryReporter) {
     let memory = InMemoryReporter::new();
     let builder = crate::support::builder().max_logs_per_span(logs).in_memory(&memory);
     let (tracer, closer) = builder.build().unwrap();
@@ -57,7 +57,7 @@ fn overwritten(max: usize, count: usize) -> Vec<String> {
 fn the_first_and_the_last_logs_are_retained_and_one_counts_the_dropped_ones() {
     for max in 0..=9 {
         for count in (0..=2 * max + 3).chain([100]) {
-            let (tracer, _closer, memory) = keeping(max);
+            let (tracer, _closer, memory) = with_max_logs(max);
             let span = tracer.start_span("op");
             for n in 0..count {
                 // Of different lengths, so that what is moved is not what was there.
@@ -121,7 +121,7 @@ fn a_limit_from_a_configuration_holds() {
 
 #[test]
 fn a_reused_record_has_no_dropped_logs_of_the_span_before() {
-    let (tracer, _closer, memory) = keeping(3);
+    let (tracer, _closer, memory) = with_max_logs(3);
     for count in [10, 2, 4, 0, 3] {
         // All take the same record, one after the other.
         let span = tracer.start_span("op");
@@ -140,7 +140,7 @@ fn log_some(span: &Span, count: usize) {
 
 #[test]
 fn logs_of_baggage_are_held_to_the_limit_too() {
-    let (tracer, _closer, memory) = keeping(2);
+    let (tracer, _closer, memory) = with_max_logs(2);
     let span = tracer.start_span("op");
     span.log_event("e0").set_baggage_item("a", "1").set_baggage_item("b", "2").finish();
     let logs = logs(&memory);
@@ -168,7 +168,7 @@ fn at(micros: u64) -> SystemTime {
 #[test]
 fn logs_given_with_the_end_are_not_limited_and_keep_their_times() {
     for max in [0, 3] {
-        let (tracer, _closer, memory) = keeping(max);
+        let (tracer, _closer, memory) = with_max_logs(max);
         let span = tracer.span("op").start_time(at(1_000)).start();
         log_some(&span, 6);
         let fields = [[("event", "bulk1".into())], [("event", "bulk2".into())]];
@@ -208,7 +208,7 @@ fn logs_given_with_the_end_need_a_span_that_is_sampled_and_not_over() {
 
 #[test]
 fn a_span_that_drops_logs_holds_no_more_memory_than_it_keeps_twice() {
-    let (tracer, _closer, memory) = keeping(20);
+    let (tracer, _closer, memory) = with_max_logs(20);
     let span = tracer.start_span("op");
     let text = "x".repeat(1_000);
     let used = allocation_counter::measure(|| {
@@ -223,7 +223,7 @@ fn a_span_that_drops_logs_holds_no_more_memory_than_it_keeps_twice() {
 
 #[test]
 fn threads_that_log_to_one_span_lose_none_but_those_that_are_counted() {
-    let (tracer, _closer, memory) = keeping(10);
+    let (tracer, _closer, memory) = with_max_logs(10);
     let span = tracer.start_span("op");
     thread::scope(|scope| {
         for _ in 0..4 {

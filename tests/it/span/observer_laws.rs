@@ -59,7 +59,7 @@ struct Summary {
 fn sent(value: TagValue<'_>) -> OwnedTagValue {
     match value {
         TagValue::Str(text) => OwnedTagValue::Str(text.to_owned()),
-        TagValue::Bool(truth) => OwnedTagValue::Bool(truth),
+        TagValue::Bool(boolean) => OwnedTagValue::Bool(boolean),
         TagValue::I64(number) => OwnedTagValue::I64(number),
         TagValue::U64(number) => OwnedTagValue::I64(number.cast_signed()),
         TagValue::F64(double) if double.is_nan() => OwnedTagValue::Str("NaN".to_owned()),

@@ -143,7 +143,7 @@ fn a_priority_of_any_kind_of_number_forces_recording() {
     let late = tracer.start_span("late");
     late.set_tag("lost", 1).set_tag("sampling.priority", 1).set_tag("kept", 1).finish();
     tracer.span("text").tag("sampling.priority", "1").start().finish();
-    tracer.span("truth").tag("sampling.priority", true).start().finish();
+    tracer.span("boolean").tag("sampling.priority", true).start().finish();
     let spans = finished(&memory);
     let names: Vec<_> = spans.iter().map(|span| (span.name.as_str(), span.flags)).collect();
     assert_eq!(names, [("i", 3), ("u", 3), ("f", 3), ("late", 3)]);
@@ -268,7 +268,7 @@ fn firehose_holds_for_all_of_the_trace_from_when_it_was_enabled() {
 }
 
 #[test]
-fn what_a_span_that_stopped_recording_at_its_start_had_been_given_is_gone() {
+fn tags_set_before_a_start_that_stops_recording_are_discarded() {
     let (tracer, _closer, memory) = with_sampling(true);
     let span = tracer.span("op").tag("k", 1).tag("sampling.priority", 0).start();
     span.set_tag("lost", 1).set_tag("sampling.priority", 1).set_tag("kept", 1).finish();
@@ -490,8 +490,8 @@ fn tasks_of_one_thread_see_their_own_spans_too() {
 
 #[test]
 fn a_cancelled_future_finishes_its_span_and_is_dropped_within_it() {
-    struct Witness(Arc<std::sync::Mutex<Option<SpanId>>>);
-    impl Drop for Witness {
+    struct RecordActiveAtDrop(Arc<std::sync::Mutex<Option<SpanId>>>);
+    impl Drop for RecordActiveAtDrop {
         fn drop(&mut self) {
             *self.0.lock().unwrap() = active_id();
         }
@@ -501,10 +501,10 @@ fn a_cancelled_future_finishes_its_span_and_is_dropped_within_it() {
     let span = tracer.start_span("cancelled");
     let id = span.context().span_id();
     let seen = Arc::default();
-    let witness = Witness(Arc::clone(&seen));
+    let recorder = RecordActiveAtDrop(Arc::clone(&seen));
     runtime.block_on(async {
         let work = async move {
-            let _witness = witness;
+            let _recorder = recorder;
             std::future::pending::<()>().await;
         };
         let mut work = Box::pin(work.in_span(span));

@@ -58,9 +58,9 @@ fn a_reference_keeps_its_span_when_baggage_alone_becomes_the_parent() {
 
 /// A clock that sets a tag of the active span whenever it is read.
 #[derive(Debug, Default)]
-struct Talkative(AtomicBool);
+struct TaggingClock(AtomicBool);
 
-impl Clock for Talkative {
+impl Clock for TaggingClock {
     fn monotonic_nanos(&self) -> u64 {
         // Not about its own log.
         if !self.0.swap(true, Ordering::SeqCst) {
@@ -82,7 +82,7 @@ impl Clock for Talkative {
 fn a_clock_may_use_the_span_it_is_read_for() {
     soon(|| {
         let (tracer, _closer) =
-            builder().clock(Talkative::default()).null_reporter().build().unwrap();
+            builder().clock(TaggingClock::default()).null_reporter().build().unwrap();
         let span = tracer.start_span("op");
         let _scope = span.activate();
         span.set_baggage_item("k", "v");
@@ -106,7 +106,7 @@ fn a_clock_may_use_a_span_of_a_buffered_or_stopped_trace_that_is_finished_or_res
             let tail = TailSamplingConfig::default();
             let builder = builder().sampler(ConstSampler::new(false)).tail_sampling(tail);
             let (tracer, _closer) =
-                builder.clock(Talkative::default()).null_reporter().build().unwrap();
+                builder.clock(TaggingClock::default()).null_reporter().build().unwrap();
             let span = tracer.start_span("op");
             let scope = span.activate();
             if is_stopped {

@@ -206,9 +206,9 @@ fn a_clock_before_1970_is_reported_and_its_spans_begin_in_1970() {
 
 /// The durations in an observer's notifications.
 #[derive(Clone, Debug, Default)]
-struct Heard(Arc<Mutex<Vec<Duration>>>);
+struct ObservedDurations(Arc<Mutex<Vec<Duration>>>);
 
-impl Observer for Heard {
+impl Observer for ObservedDurations {
     fn on_start_span(
         &self,
         _span: &Span,
@@ -219,7 +219,7 @@ impl Observer for Heard {
     }
 }
 
-impl SpanObserver for Heard {
+impl SpanObserver for ObservedDurations {
     fn on_finish(&self, _span: &Span, finish: &SpanFinish) {
         self.0.lock().unwrap().push(finish.duration);
     }
@@ -228,8 +228,8 @@ impl SpanObserver for Heard {
 #[test]
 fn a_span_takes_a_microsecond_at_least_and_observers_get_the_exact_duration() {
     let (memory, clock) = (InMemoryReporter::new(), Arc::new(ManualClock::new()));
-    let heard = Heard::default();
-    let builder = builder().clock(Arc::clone(&clock)).observer(heard.clone());
+    let observed = ObservedDurations::default();
+    let builder = builder().clock(Arc::clone(&clock)).observer(observed.clone());
     let (tracer, _closer) = builder.in_memory(&memory).build().unwrap();
     for nanos in [0, 300, 999, 1_000, 1_999, 2_000] {
         let span = tracer.start_span("op");
@@ -238,8 +238,8 @@ fn a_span_takes_a_microsecond_at_least_and_observers_get_the_exact_duration() {
     }
     let durations: Vec<_> = finished(&memory).iter().map(|span| span.duration).collect();
     assert_eq!(durations, [1, 1, 1, 1, 1, 2]);
-    let heard: Vec<_> = heard.0.lock().unwrap().iter().map(Duration::as_nanos).collect();
-    assert_eq!(heard, [0, 300, 999, 1_000, 1_999, 2_000]);
+    let observed: Vec<_> = observed.0.lock().unwrap().iter().map(Duration::as_nanos).collect();
+    assert_eq!(observed, [0, 300, 999, 1_000, 1_999, 2_000]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn unsampled() -> TracerBuilder {
     crate::support::builder().sampler(ConstSampler::new(false))
 }
 
-fn keeping(max_bytes: usize) -> (Tracer, Closer, InMemoryReporter) {
+fn with_tail_sampling(max_bytes: usize) -> (Tracer, Closer, InMemoryReporter) {
     let memory = InMemoryReporter::new();
     let config = TailSamplingConfig { max_bytes, ..TailSamplingConfig::default() };
     let (tracer, closer) = unsampled().tail_sampling(config).in_memory(&memory).build().unwrap();
@@ -38,7 +38,7 @@ fn names(memory: &InMemoryReporter) -> Vec<String> {
 
 #[test]
 fn what_is_buffered_stays_within_its_bytes_and_the_oldest_trace_goes_first() {
-    let (tracer, _closer, memory) = keeping(8_192);
+    let (tracer, _closer, memory) = with_tail_sampling(8_192);
     let text = "x".repeat(200);
     let roots: Vec<_> = (0..20)
         .map(|_| {
@@ -63,7 +63,7 @@ fn what_is_buffered_stays_within_its_bytes_and_the_oldest_trace_goes_first() {
 
 #[test]
 fn a_trace_larger_than_what_may_be_buffered_loses_its_own_oldest_spans() {
-    let (tracer, _closer, memory) = keeping(8_192);
+    let (tracer, _closer, memory) = with_tail_sampling(8_192);
     let root = tracer.start_span("root");
     for n in 0..200 {
         child(&tracer, &root, "child").set_tag("n", n).finish();
@@ -379,7 +379,7 @@ fn the_accounting_is_balanced_at_any_moment_while_spans_are_buffered_released_an
 #[test]
 fn a_trace_in_which_a_span_erred_is_whole_whichever_threads_finish_its_spans() {
     for seed in 1..=3 {
-        let (tracer, _closer, memory) = keeping(64 * 1024 * 1024);
+        let (tracer, _closer, memory) = with_tail_sampling(64 * 1024 * 1024);
         let (erred, _) = storm(&tracer, seed, 700);
         let mut of_trace = HashMap::<TraceId, Vec<(String, u64)>>::new();
         for span in memory.spans() {

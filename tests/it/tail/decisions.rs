@@ -15,7 +15,7 @@ use jaeger_client::{
 };
 
 /// Makes a tracer that samples nothing at the start, and retains traces by its configuration.
-fn keeping(config: TailSamplingConfig) -> (Tracer, Closer, InMemoryReporter) {
+fn with_tail_sampling(config: TailSamplingConfig) -> (Tracer, Closer, InMemoryReporter) {
     let memory = InMemoryReporter::new();
     let (tracer, closer) = unsampled().tail_sampling(config).in_memory(&memory).build().unwrap();
     (tracer, closer, memory)
@@ -49,7 +49,7 @@ fn reason(span: &FinishedSpan) -> Option<&str> {
 
 #[test]
 fn an_error_sends_all_spans_of_the_trace_with_what_they_had_before() {
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let root = tracer.span("root").tag("at start", 1).start();
     root.set_tag("before", 2).log_event("before").set_baggage_item("customer", "4711");
     let done = child(&tracer, &root, "done");
@@ -115,7 +115,7 @@ fn what_a_span_is_given_with_its_end_is_buffered_with_it_and_its_logs_are_limite
 #[test]
 fn buffered_spans_have_their_own_times() {
     let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds);
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     let early = tracer.span("early").child_of(&root).start_time(at(1)).start();
     early.finish_at(at(3));
@@ -134,7 +134,7 @@ fn buffered_spans_have_their_own_times() {
 #[test]
 fn an_error_is_a_tag_error_that_is_true() {
     let tagged = |tag: fn(&Span) -> &Span| {
-        let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+        let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
         let root = tracer.start_span("root");
         tag(&root);
         root.finish();
@@ -147,7 +147,7 @@ fn an_error_is_a_tag_error_that_is_true() {
     assert_eq!(tagged(|span| span.set_tag("error", 1)), 0);
     assert_eq!(tagged(|span| span.set_tag("error.kind", true)), 0);
     assert_eq!(tagged(|span| span.log(&[("error", true.into())])), 0);
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
     let failed = tracer.span("failed").child_of(&root).tag("a", 1).tag("error", true).start();
@@ -157,7 +157,7 @@ fn an_error_is_a_tag_error_that_is_true() {
     assert_eq!(reason(&memory.spans()[1]), Some("error"));
 
     let config = TailSamplingConfig { on_error_tag: false, ..TailSamplingConfig::default() };
-    let (tracer, _closer, memory) = keeping(config);
+    let (tracer, _closer, memory) = with_tail_sampling(config);
     tracer.span("root").tag("error", true).start().set_tag("error", true).finish();
     assert!(memory.is_empty(), "unless errors are no reason");
 }
@@ -225,7 +225,7 @@ fn an_error_that_a_span_is_started_with_retains_the_trace_whoever_observes_it() 
 
 #[test]
 fn an_error_set_on_a_span_that_is_over_is_misuse_and_no_reason() {
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     let over = child(&tracer, &root, "over");
     over.finish();
@@ -238,8 +238,10 @@ fn an_error_set_on_a_span_that_is_over_is_misuse_and_no_reason() {
 fn a_span_that_takes_longer_than_the_limit_keeps_its_trace() {
     let at = |millis: u64| UNIX_EPOCH + Duration::from_millis(1_000_000 + millis);
     let limit = Some(Duration::from_millis(100));
-    let (tracer, _closer, memory) =
-        keeping(TailSamplingConfig { slower_than: limit, ..TailSamplingConfig::default() });
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig {
+        slower_than: limit,
+        ..TailSamplingConfig::default()
+    });
     for (took, retained) in [(100, 0), (101, 3)] {
         let root = tracer.start_span("root");
         child(&tracer, &root, "quick").finish();
@@ -261,7 +263,7 @@ fn a_span_that_takes_longer_than_the_limit_keeps_its_trace() {
 
 #[test]
 fn an_application_can_have_the_trace_retained() {
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
     root.retain_trace().retain_trace();
@@ -274,7 +276,7 @@ fn an_application_can_have_the_trace_retained() {
 
 #[test]
 fn a_forced_trace_is_complete_and_has_the_flags_of_the_moment_it_is_sent() {
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").set_tag("k", 1).finish();
     root.set_tag("sampling.priority", 1).finish();
@@ -285,7 +287,7 @@ fn a_forced_trace_is_complete_and_has_the_flags_of_the_moment_it_is_sent() {
 
 #[test]
 fn a_trace_whose_recording_stops_is_discarded() {
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
     root.set_tag("sampling.priority", 0);
@@ -299,7 +301,7 @@ fn a_trace_whose_recording_stops_is_discarded() {
 
 #[test]
 fn a_healthy_trace_is_discarded_with_its_last_span_though_the_root_was_over_before() {
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     let (first, second) = (child(&tracer, &root, "first"), child(&tracer, &root, "second"));
     root.finish();
@@ -333,7 +335,7 @@ fn sampled_traces_and_others_are_left_alone() {
     assert_eq!(names(&memory), ["failed", "root"]);
     assert!(memory.spans().iter().all(|span| reason(span).is_none()));
 
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let healthy = tracer.start_span("healthy");
     child(&tracer, &healthy, "healthy").finish();
     let root = tracer.start_span("root");
@@ -345,7 +347,7 @@ fn sampled_traces_and_others_are_left_alone() {
 
 #[test]
 fn others_get_it_as_not_sampled_until_it_is_retained() {
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     let header = |span: &Span| {
         let mut carrier = HashMap::new();
@@ -362,7 +364,7 @@ fn others_get_it_as_not_sampled_until_it_is_retained() {
 
 #[test]
 fn the_local_part_of_a_callers_unsampled_trace_is_retained_too() {
-    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
+    let (tracer, _closer, memory) = with_tail_sampling(TailSamplingConfig::default());
     let caller = HashMap::from([("uber-trace-id".to_owned(), "abc:def:0:0".to_owned())]);
     let (first, second) = (tracer.extract(&caller).unwrap(), tracer.extract(&caller).unwrap());
     let serve = tracer.span("serve").child_of(&first).start();
@@ -410,8 +412,8 @@ fn a_deferred_decision_sends_the_buffered_spans_or_leaves_them_buffered() {
 
 #[test]
 fn a_trace_that_two_tracers_share_belongs_to_the_one_it_began_in() {
-    let (one, _closer, ones) = keeping(TailSamplingConfig::default());
-    let (two, _closer_two, twos) = keeping(TailSamplingConfig::default());
+    let (one, _closer, ones) = with_tail_sampling(TailSamplingConfig::default());
+    let (two, _closer_two, twos) = with_tail_sampling(TailSamplingConfig::default());
     let root = one.start_span("root");
     child(&one, &root, "of one").finish();
     child(&two, &root, "of two").set_tag("error", true).finish();

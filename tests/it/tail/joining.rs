@@ -13,7 +13,7 @@ use jaeger_client::{
 use proptest::prelude::*;
 
 /// Samples nothing, keeps what errs.
-fn keeping(sampler: impl Sampler + 'static) -> (Tracer, Closer, InMemoryReporter) {
+fn with_tail_sampling(sampler: impl Sampler + 'static) -> (Tracer, Closer, InMemoryReporter) {
     let memory = InMemoryReporter::new();
     let builder = crate::support::builder().sampler(sampler).zipkin_shared_rpc_span(true);
     let builder = builder.tail_sampling(TailSamplingConfig::default()).in_memory(&memory);
@@ -38,7 +38,7 @@ fn extracted(tracer: &Tracer, context: &SpanContext) -> SpanContext {
 #[test]
 fn a_self_reference_to_an_open_root_that_is_buffered_shares_its_trace() {
     for ways in 0..4 {
-        let (tracer, _closer, memory) = keeping(ConstSampler::new(false));
+        let (tracer, _closer, memory) = with_tail_sampling(ConstSampler::new(false));
         let a = tracer.start_span("a");
         tracer.span("x").child_of(&a).start().finish();
         let b = match ways {
@@ -61,7 +61,7 @@ fn a_self_reference_to_an_open_root_that_is_buffered_shares_its_trace() {
 
 #[test]
 fn the_span_that_joined_may_err_and_may_outlive_the_root() {
-    let (tracer, _closer, memory) = keeping(ConstSampler::new(false));
+    let (tracer, _closer, memory) = with_tail_sampling(ConstSampler::new(false));
     let a = tracer.start_span("a");
     let header = extracted(&tracer, &a.context());
     let served = tracer.span("served").child_of(&header).start();
@@ -82,7 +82,7 @@ fn the_span_that_joined_may_err_and_may_outlive_the_root() {
 
 #[test]
 fn a_context_that_comes_back_sampled_has_all_that_is_buffered_sent() {
-    let (tracer, _closer, memory) = keeping(ConstSampler::new(false));
+    let (tracer, _closer, memory) = with_tail_sampling(ConstSampler::new(false));
     let a = tracer.start_span("a");
     tracer.span("x").child_of(&a).start().finish();
     // Somebody downstream forced the trace, and calls back.
@@ -350,7 +350,7 @@ proptest! {
         defers: bool,
     ) {
         let (tracer, _closer, memory) =
-            if defers { keeping(Renamed) } else { keeping(ConstSampler::new(false)) };
+            if defers { with_tail_sampling(Renamed) } else { with_tail_sampling(ConstSampler::new(false)) };
         let mut model = Model {
             tracer: tracer.clone(),
             open: Vec::new(),
@@ -389,7 +389,7 @@ proptest! {
 
 #[test]
 fn a_trace_is_whole_whichever_threads_come_into_it_by_its_header() {
-    let (tracer, _closer, memory) = keeping(ConstSampler::new(false));
+    let (tracer, _closer, memory) = with_tail_sampling(ConstSampler::new(false));
     for round in 0..200 {
         let errs = round % 2 == 0;
         let root = tracer.start_span("root");

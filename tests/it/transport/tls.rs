@@ -127,14 +127,14 @@ fn any_of_several_authorities_may_sign_the_certificate() {
 #[test]
 fn a_server_with_an_untrusted_certificate_gets_nothing() {
     let (known, unknown) = (Authority::new(), Authority::new());
-    let strangers = [
+    let untrusted = [
         // Vouched for by somebody else, or by nobody whom browsers know.
         (unknown.server(&["localhost"]), Some(known.pem())),
         (unknown.server(&["localhost"]), None),
         // Vouched for under another name.
         (known.server(&["elsewhere.example"]), Some(known.pem())),
     ];
-    for (server, ca) in strangers {
+    for (server, ca) in untrusted {
         assert_eq!(send_two("localhost", &server, ca, "certificate"), (0, 2, true));
         assert!(server.requests().is_empty());
     }
@@ -158,11 +158,11 @@ fn a_server_that_requests_a_client_certificate_gets_it() {
     let (servers, clients, others) = (Authority::new(), Authority::new(), Authority::new());
     let (certificate, key) = clients.client();
     let combined = certificate.clone() + &key;
-    let (stranger, stranger_key) = others.client();
+    let (untrusted, untrusted_key) = others.client();
     for (own, sent) in [
         (Some((certificate, key)), 1),
         (Some((combined.clone(), combined)), 1),
-        (Some((stranger, stranger_key)), 0),
+        (Some((untrusted, untrusted_key)), 0),
         (None, 0),
     ] {
         let server = servers.server_for(&["localhost"], Some(&clients), |_, _| status(200));

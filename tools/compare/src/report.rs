@@ -185,27 +185,33 @@ impl fmt::Display for ServiceReport {
         let Counts { thrift, otlp, pairs, different, thrift_alone, otlp_alone, .. } = self.total;
         write!(f, "{}: ", shown(&self.service))?;
         match self.verdict {
-            Verdict::Safe => {
-                write!(f, "safe: {pairs} spans came by both protocols, and are the same")?
-            }
+            Verdict::Safe => write!(
+                f,
+                "safe: {pairs} spans were received over both protocols, and are the same"
+            )?,
             Verdict::Different => {
                 write!(f, "not safe: {different} of {pairs} spans differ between the protocols")?;
             }
             Verdict::MissingByOtlp => {
-                write!(f, "not safe: {thrift_alone} of {thrift} spans came by Thrift alone")?;
+                write!(
+                    f,
+                    "not safe: {thrift_alone} of {thrift} spans were received over Thrift alone"
+                )?;
             }
             Verdict::ThriftAlone => {
-                write!(f, "not safe: {thrift} spans came by Thrift and none by OTLP")?;
+                write!(f, "not safe: {thrift} spans were received over Thrift and none over OTLP")?;
             }
-            Verdict::OtlpAlone => write!(f, "{otlp} spans came by OTLP and none by Thrift")?,
+            Verdict::OtlpAlone => {
+                write!(f, "{otlp} spans were received over OTLP and none over Thrift")?
+            }
             Verdict::NoSpans => write!(f, "no spans were found; more time: --lookback")?,
             Verdict::TooFew => write!(
                 f,
-                "{pairs} spans came by both protocols, and are the same: too few to say more (--min-spans)"
+                "{pairs} spans were received over both protocols, and are the same: too few to say more (--min-spans)"
             )?,
         }
         if otlp_alone > 0 && thrift > 0 {
-            write!(f, "; {otlp_alone} came by OTLP alone, and were lost on the way of Thrift")?;
+            write!(f, "; {otlp_alone} were received over OTLP alone, and lost over Thrift")?;
         }
         writeln!(f)?;
         self.write_operations(f)?;
@@ -334,17 +340,17 @@ mod tests {
         let thrift = Counts { thrift: 30, thrift_alone: 30, ..NONE };
         let otlp = Counts { otlp: 30, otlp_alone: 30, ..NONE };
         for (counts, words, code) in [
-            (PAIRS, "safe: 30 spans came by both protocols, and are the same", 0),
+            (PAIRS, "safe: 30 spans were received over both protocols, and are the same", 0),
             (Counts { repeated: 9, ..PAIRS }, "shop: safe", 0),
-            (Counts { otlp: 31, otlp_alone: 1, ..PAIRS }, "1 came by OTLP alone", 0),
+            (Counts { otlp: 31, otlp_alone: 1, ..PAIRS }, "1 were received over OTLP alone", 0),
             (Counts { different: 2, ..PAIRS }, "not safe: 2 of 30 spans differ", 1),
             (
                 Counts { thrift: 31, thrift_alone: 1, ..PAIRS },
-                "not safe: 1 of 31 spans came by Thrift alone",
+                "not safe: 1 of 31 spans were received over Thrift alone",
                 1,
             ),
-            (thrift, "not safe: 30 spans came by Thrift and none by OTLP", 1),
-            (otlp, "30 spans came by OTLP and none by Thrift", 2),
+            (thrift, "not safe: 30 spans were received over Thrift and none over OTLP", 1),
+            (otlp, "30 spans were received over OTLP and none over Thrift", 2),
             (NONE, "no spans were found", 2),
             (Counts { thrift: 3, otlp: 3, pairs: 3, ..PAIRS }, "too few", 2),
             (Counts { thrift: 3, otlp: 3, pairs: 3, different: 1, ..PAIRS }, "1 of 3 spans", 1),

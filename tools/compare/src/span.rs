@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_shows_the_protocol_that_it_came_by() {
+    fn a_copy_shows_the_protocol_that_it_was_received_over() {
         let sdk = |name: &str| text("telemetry.sdk.name", name);
         let old = text("opencensus.exporterversion", "Jaeger-Rust-0.1.0");
         for (tags, process_tags, expected) in [

@@ -144,7 +144,7 @@ fn a_copy_that_is_on_its_way_is_waited_for_and_one_that_never_comes_is_missing()
     assert_eq!(code, 0, "{text}");
     let (code, text) = outcome(&["--query", &missing, "--wait", "1s"]);
     assert_eq!(code, 1, "{text}");
-    assert!(text.contains("not safe: 1 of 20 spans came by Thrift alone"), "{text}");
+    assert!(text.contains("not safe: 1 of 20 spans were received over Thrift alone"), "{text}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use jaeger_client::{ConfigError, Configuration, OwnedTagValue, SamplerConfig};
 use serde_json::{Value, json};
 
 use crate::deviations::{self, Rule};
-use crate::json::{float, member, present, text, truth};
+use crate::json::{boolean, float, member, present, text};
 use crate::report::{Checks, Difference};
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
@@ -48,7 +48,7 @@ fn recorded(case: &Value, checks: &mut Checks) -> Result<Value, String> {
         if recorded_config.is_none() || case["env"].as_object().is_some_and(|env| env.len() > 1) {
             checks.deviates(deviations::DISABLED_ALONE);
         }
-        let disabled = recorded_config.map_or(Ok(true), |config| truth(config, "disabled"))?;
+        let disabled = recorded_config.map_or(Ok(true), |config| boolean(config, "disabled"))?;
         let alone = Configuration { disabled, ..Configuration::default() };
         return Ok(json!({"config": shown(&alone), "sampler_kind": sampler_made(&alone)}));
     }
@@ -67,7 +67,7 @@ fn recorded(case: &Value, checks: &mut Checks) -> Result<Value, String> {
         member(expected, "sampler_error")?;
     }
     if text(&config["sampler"], "type")?.is_empty() {
-        let default = if speaks_of_sampling(case) {
+        let default = if is_about_sampling(case) {
             "remote"
         } else {
             checks.deviates(deviations::EVERY_TRACE);
@@ -80,7 +80,7 @@ fn recorded(case: &Value, checks: &mut Checks) -> Result<Value, String> {
     }
     if !is_set(case, "JAEGER_SAMPLER_PARAM") {
         let default = SamplerConfig::new(text(&config["sampler"], "type")?.trim()).param;
-        if speaks_of_sampling(case) && float(&config["sampler"], "param")? != default {
+        if is_about_sampling(case) && float(&config["sampler"], "param")? != default {
             checks.deviates(deviations::DEFAULT_PARAM);
         }
         config["sampler"]["param"] = default.into();
@@ -179,7 +179,7 @@ fn is_disabled(case: &Value) -> bool {
 }
 
 /// Returns whether a variable other than the agent's host configures sampling.
-fn speaks_of_sampling(case: &Value) -> bool {
+fn is_about_sampling(case: &Value) -> bool {
     let prefixes = ["JAEGER_SAMPLER_", "JAEGER_SAMPLING_"];
     let of_sampling = |name: &&String| {
         prefixes.iter().any(|prefix| name.starts_with(prefix)) && is_set(case, name)

@@ -38,8 +38,8 @@ pub(crate) fn int<T: TryFrom<i128>>(object: &Value, key: &str) -> Result<T, Stri
     T::try_from(number).map_err(|_| format!("{key:?} is out of range: {number}"))
 }
 
-pub(crate) fn truth(object: &Value, key: &str) -> Result<bool, String> {
-    member(object, key)?.as_bool().ok_or_else(|| format!("{key:?} is no truth value"))
+pub(crate) fn boolean(object: &Value, key: &str) -> Result<bool, String> {
+    member(object, key)?.as_bool().ok_or_else(|| format!("{key:?} is no boolean value"))
 }
 
 pub(crate) fn float(object: &Value, key: &str) -> Result<f64, String> {

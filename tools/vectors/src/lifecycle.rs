@@ -18,7 +18,7 @@ use crate::carrier::{
 };
 use crate::client;
 use crate::datagrams_made::time;
-use crate::json::{integer, items, member, only, present, string, text, text_or_hex, truth};
+use crate::json::{boolean, integer, items, member, only, present, string, text, text_or_hex};
 use crate::lifecycle_options::{DebugThrottling, Options, Response};
 use crate::lifecycle_samplers::{self, PROBE, Probed};
 use crate::model;
@@ -238,7 +238,7 @@ impl Client {
         let http = call.ends_with("_http");
         match call {
             "new_context" => {
-                let flags = u8::from(truth(step, "sampled")?);
+                let flags = u8::from(boolean(step, "sampled")?);
                 let mut made = Ids { flags, ..Ids::read(step)? }.context();
                 for (key, value) in baggage(step)? {
                     let value = str::from_utf8(&value).map_err(|_| "baggage that is not UTF-8")?;

@@ -71,7 +71,7 @@ fn tag_matching(words: &str) -> Option<Box<dyn Sampler>> {
         }
         // A number is a double, as it comes from JSON.
         let value: MatchValue = match (value.parse::<bool>(), value.parse::<f64>()) {
-            (Ok(truth), _) => truth.into(),
+            (Ok(boolean), _) => boolean.into(),
             (_, Ok(number)) => number.into(),
             _ => value.to_owned().into(),
         };

@@ -5,7 +5,7 @@ use jaeger_client::sampler::{ManualSpan, OperationStrategies, PerOperationSample
 use serde_json::{Value, json};
 
 use crate::deviations;
-use crate::json::{bits, float, int, items, member, present, text, truth};
+use crate::json::{bits, boolean, float, int, items, member, present, text};
 use crate::ratelimit::{Time, any_until, recorded_decision, seen};
 use crate::report::Checks;
 
@@ -15,7 +15,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let value = usize::try_from(int::<i64>(input, "max_operations_given")?).unwrap_or(0);
     let own = PerOperationSampler::new(&strategies(member(input, "strategies")?)?)
         .max_operations(value)
-        .late_binding(truth(input, "late_binding")?);
+        .late_binding(boolean(input, "late_binding")?);
     let mut time = Time::default();
     for (number, step) in items(case, "steps")?.iter().enumerate() {
         time.advance(step)?;
@@ -32,14 +32,14 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
         let mut span = ManualSpan::new(id, text(step, "operation")?).with_clock(time.clone());
         span.start(&own);
         checks.compare(&place, &recorded_decision(step, "sampled", "tags")?, &seen(&span));
-        checks.same(&format!("{place}/final"), &truth(step, "final")?, &span.is_final());
+        checks.same(&format!("{place}/final"), &boolean(step, "final")?, &span.is_final());
         match op {
             "start" => {}
             "rename" | "set_name" => {
                 span.set_operation_name(&own, text(step, "renamed_to")?);
                 let recorded = recorded_decision(step, "sampled_after", "tags_after")?;
                 checks.compare(&format!("{place}/after"), &recorded, &seen(&span));
-                let recorded = truth(step, "final_after")?;
+                let recorded = boolean(step, "final_after")?;
                 checks.same(&format!("{place}/final_after"), &recorded, &span.is_final());
             }
             _ => return Err(format!("unknown op {op:?}")),

@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use crate::client;
 use crate::deviations::{self, Rule};
-use crate::json::{bits, int, items, member, present, truth};
+use crate::json::{bits, boolean, int, items, member, present};
 use crate::report::Checks;
 use crate::value::{recorded_tag, shown_tag};
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let rate = f64::from_bits(bits(member(case, "input")?, "rate_bits")?);
     let expected = member(case, "expected")?;
-    let refused = present(expected, "error").map_or(Ok(false), |_| truth(expected, "error"))?;
+    let refused = present(expected, "error").map_or(Ok(false), |_| boolean(expected, "error"))?;
     let sampler = ProbabilisticSampler::new(rate);
     checks.same("error", &refused, &sampler.is_err());
     let (Ok(sampler), false) = (sampler, refused) else { return Ok(()) };
@@ -23,7 +23,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let mut sampled_id = None;
     let decisions = present(expected, "decisions");
     for decision in decisions.map_or(Ok(&[][..]), |_| items(expected, "decisions"))? {
-        let (low, sampled) = (bits(decision, "id_low")?, truth(decision, "sampled")?);
+        let (low, sampled) = (bits(decision, "id_low")?, boolean(decision, "sampled")?);
         // The upper half has no part in the decision.
         for high in [0, 1, u64::MAX] {
             let got = sampler.is_sampled(TraceId::new(high, low));

@@ -10,7 +10,7 @@ use jaeger_client::{Clock, TraceId};
 use serde_json::{Value, json};
 
 use crate::deviations::{self, Rule};
-use crate::json::{bits, float, int, items, member, present, text, truth};
+use crate::json::{bits, boolean, float, int, items, member, present, text};
 use crate::report::{Checks, Difference};
 use crate::value::{double_bits, recorded_tag, shown_tag};
 
@@ -44,7 +44,7 @@ fn bucket(input: &Value, steps: &[Value], checks: &mut Checks) -> Result<(), Str
             "check" => {
                 let cost = float(step, "cost")?;
                 let (allowed, by_go) = (own.check(cost, time.nanos()), go.check(cost, now));
-                let recorded = seen(Some(truth(step, "allowed")?), recorded);
+                let recorded = seen(Some(boolean(step, "allowed")?), recorded);
                 (recorded, seen(Some(allowed), own.balance()), seen(Some(by_go), go.balance))
             }
             "update" => {
@@ -128,7 +128,7 @@ fn recorded(step: &Value) -> Result<Value, String> {
 }
 
 pub(crate) fn recorded_decision(step: &Value, sampled: &str, tags: &str) -> Result<Value, String> {
-    if !truth(step, sampled)? {
+    if !boolean(step, sampled)? {
         return Ok(json!({"sampled": false}));
     }
     let tags: Vec<_> = items(step, tags)?.iter().map(recorded_tag).collect::<Result<_, _>>()?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::client::refused;
 use crate::deviations;
-use crate::json::{float, int, items, member, present, text, truth};
+use crate::json::{boolean, float, int, items, member, present, text};
 use crate::peroperation;
 use crate::report::{Checks, Difference};
 
@@ -20,12 +20,12 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let max = present(input, "max_operations");
     let max = max.map_or(Ok(MAX_OPERATIONS), |_| int::<usize>(input, "max_operations"))?;
     let late =
-        present(input, "late_binding").map_or(Ok(false), |_| truth(input, "late_binding"))?;
+        present(input, "late_binding").map_or(Ok(false), |_| boolean(input, "late_binding"))?;
     let initial = member(input, "initial")?;
     let responses = Responses::default();
     let builder = RemoteSampler::builder("vectors").source(responses.clone());
     let builder = match text(initial, "type")? {
-        "const" => builder.initial(ConstSampler::new(truth(initial, "decision")?)),
+        "const" => builder.initial(ConstSampler::new(boolean(initial, "decision")?)),
         "probabilistic" => {
             builder.initial(ProbabilisticSampler::new(float(initial, "rate")?).map_err(refused)?)
         }
@@ -46,7 +46,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
         let after = own.status();
         let mut recorded = json!({});
         // Where Go crashed nothing was recorded but that.
-        if !present(step, "go_panics").map_or(Ok(false), |_| truth(step, "go_panics"))? {
+        if !present(step, "go_panics").map_or(Ok(false), |_| boolean(step, "go_panics"))? {
             for key in ["sampler", "same_sampler_object", "metrics_delta"] {
                 recorded[key] = member(step, key)?.clone();
             }

@@ -126,7 +126,7 @@ fn leaves(value: &Value, pointer: &str, others: &str, found: &mut Vec<String>) {
 
 fn other(value: &Value) -> Value {
     match value {
-        Value::Bool(truth) => Value::from(!truth),
+        Value::Bool(boolean) => Value::from(!boolean),
         Value::Number(number) => json!(number.as_f64().unwrap() + 1.0),
         Value::String(text) => match text.strip_suffix('0') {
             Some(rest) => Value::from(format!("{rest}1")),

@@ -5,7 +5,7 @@ use jaeger_client::encoding::{TagView, ValueView};
 use serde_json::{Value, json};
 
 use crate::json::{
-    self, bits, bytes, int, integer, items, only, present, text, text_or_hex, to_hex, truth,
+    self, bits, boolean, bytes, int, integer, items, only, present, text, text_or_hex, to_hex,
 };
 
 /// A value as the application of a case gave it.
@@ -65,7 +65,7 @@ impl TypedValue {
                 "vStr" => Self::Text(Vec::new()),
                 "vDouble_bits" if is_there => Self::Double(f64::from_bits(bits(value, member)?)),
                 "vDouble_bits" => Self::Double(0.0),
-                "vBool" => Self::Bool(is_there && truth(value, member)?),
+                "vBool" => Self::Bool(is_there && boolean(value, member)?),
                 "vLong" => {
                     Self::Whole(if is_there { int::<i64>(value, member)?.into() } else { 0 })
                 }
@@ -74,7 +74,7 @@ impl TypedValue {
         }
         Ok(match text(value, "type")? {
             "string" => Self::Text(json::string(value)?),
-            "bool" => Self::Bool(truth(value, "value")?),
+            "bool" => Self::Bool(boolean(value, "value")?),
             "i64" | "integer" => Self::Whole(integer(value, "value")?),
             "f32" => {
                 let bits =
@@ -106,7 +106,7 @@ impl TypedValue {
     pub(crate) fn view(&self) -> Result<ValueView<'_>, String> {
         Ok(match self {
             Self::Text(text) => ValueView::Str(text),
-            Self::Bool(truth) => ValueView::Bool(*truth),
+            Self::Bool(boolean) => ValueView::Bool(*boolean),
             Self::Whole(whole) => {
                 ValueView::Long(i64::try_from(*whole).map_err(|e| e.to_string())?)
             }
@@ -119,7 +119,7 @@ impl TypedValue {
     /// As our interface takes it; none if it is text that is not UTF-8.
     pub(crate) fn owned(self) -> Result<Option<OwnedTagValue>, String> {
         Ok(Some(match self {
-            Self::Bool(truth) => OwnedTagValue::from(truth),
+            Self::Bool(boolean) => OwnedTagValue::from(boolean),
             Self::Whole(whole) => match (i64::try_from(whole), u64::try_from(whole)) {
                 (Ok(signed), _) => OwnedTagValue::from(signed),
                 (_, Ok(unsigned)) => OwnedTagValue::from(unsigned),
@@ -174,7 +174,7 @@ pub(crate) fn shown_tag(tag: TagView<'_>) -> Value {
     };
     let value = match tag.value {
         ValueView::Str(value) => json!({"vStr": text(value)}),
-        ValueView::Bool(truth) => json!({"vBool": truth}),
+        ValueView::Bool(boolean) => json!({"vBool": boolean}),
         ValueView::Long(long) => json!({"vLong": long.to_string()}),
         ValueView::Double(double) => json!({"vDouble": double, "bits": double_bits(double)}),
         ValueView::Binary(bytes) => json!({"vBinary": to_hex(bytes)}),

@@ -161,12 +161,12 @@ fn serve(stream: &mut TcpStream, store: &Store) -> io::Result<()> {
         .and_then(|()| out.flush())
     };
     written?;
-    linger(stream)
+    drain(stream)
 }
 
 /// Reads a little of what the client may still be sending: closing before would make its system
 /// discard the response.
-fn linger(stream: &mut TcpStream) -> io::Result<()> {
+fn drain(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(Duration::from_millis(200)))?;
     let mut room = [0; 4096];

@@ -81,7 +81,7 @@ pub(super) fn parse(head: &[u8], local: IpAddr) -> Result<Request, Refusal> {
         return Err(bad("the request line is malformed"));
     };
     if !version.starts_with("HTTP/1.") {
-        return Err(Refusal(505, "only HTTP/1 is spoken here"));
+        return Err(Refusal(505, "only HTTP/1 is supported"));
     }
     let mut hosts = lines.filter_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -120,11 +120,11 @@ fn is_allowed_host(host: &str, local: IpAddr) -> bool {
             None => (host, ""),
         },
     };
-    let port_is_fine =
+    let is_allowed_port =
         port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
-    let name_is_fine = name.eq_ignore_ascii_case("localhost")
+    let is_allowed_name = name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == local);
-    port_is_fine && name_is_fine
+    is_allowed_port && is_allowed_name
 }
 
 /// Undoes percent-encoding; what is no UTF-8 afterwards is replaced.
@@ -164,7 +164,7 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
     #[test]
-    fn strangers_names_are_refused() {
+    fn host_names_other_than_local_ones_are_refused() {
         for host in [
             "localhost",
             "LOCALHOST:16686",

@@ -64,9 +64,9 @@ pub(crate) struct Unanswered {
     /// The request, where nothing of it was written.
     pub(crate) unsent: Option<Request<Outgoing>>,
     /// Whether a part of the request was written.
-    pub(crate) spoke: bool,
+    pub(crate) has_written: bool,
     /// Whether a part of a response was read.
-    pub(crate) heard: bool,
+    pub(crate) has_response_bytes: bool,
 }
 
 impl Connection {
@@ -124,13 +124,17 @@ impl Connection {
             let open = driver.drive(cx);
             // Before anything was read there is no response, and nothing to be woken by: polling
             // for it would only make this task wake itself.
-            if !open || wire.heard() { response.as_mut().poll(cx) } else { Poll::Pending }
+            if !open || wire.has_response_bytes() {
+                response.as_mut().poll(cx)
+            } else {
+                Poll::Pending
+            }
         });
         response.await.map_err(|mut unanswered| Unanswered {
             unsent: unanswered.take_message(),
             error: unanswered.into_error(),
-            spoke: wire.spoke(),
-            heard: wire.heard(),
+            has_written: wire.has_written(),
+            has_response_bytes: wire.has_response_bytes(),
         })
     }
 

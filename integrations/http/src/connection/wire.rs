@@ -73,12 +73,12 @@ impl Wire {
     }
 
     /// Returns whether a part of a response was read.
-    pub(crate) fn heard(&self) -> bool {
+    pub(crate) fn has_response_bytes(&self) -> bool {
         self.has(FIRST_BYTE)
     }
 
     /// Returns whether a part of the request was written.
-    pub(crate) fn spoke(&self) -> bool {
+    pub(crate) fn has_written(&self) -> bool {
         self.has(HEAD_WRITTEN)
     }
 

@@ -175,8 +175,8 @@ pub(crate) fn of_status(span: &Span, names: TagNames, role: Role, status: Status
 }
 
 /// Tags a client's span with what the response says of the connection.
-pub(crate) fn of_version(span: &Span, names: TagNames, spoken: Version) {
-    if let Some(version) = version(spoken).filter(|_| names.has_opentelemetry()) {
+pub(crate) fn of_version(span: &Span, names: TagNames, negotiated: Version) {
+    if let Some(version) = version(negotiated).filter(|_| names.has_opentelemetry()) {
         span.set_tag(keys::PROTOCOL_VERSION.opentelemetry, version);
     }
 }

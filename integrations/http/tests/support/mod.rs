@@ -227,8 +227,8 @@ pub async fn full_port() -> (Arc<dyn Send + Sync>, u16) {
     for _ in 0..16 {
         let connect = tokio::net::TcpStream::connect(address);
         // One that is taken is taken at once, but the machine may be busy.
-        let patience = Duration::from_secs(1);
-        let Ok(stream) = tokio::time::timeout(patience, connect).await else { break };
+        let limit = Duration::from_secs(1);
+        let Ok(stream) = tokio::time::timeout(limit, connect).await else { break };
         waiting.push(stream.unwrap());
     }
     (Arc::new((listener, waiting)), address.port())
@@ -261,7 +261,7 @@ pub fn text(value: ValueView<'_>) -> String {
         ValueView::Str(text) | ValueView::Binary(text) => {
             String::from_utf8_lossy(text).into_owned()
         }
-        ValueView::Bool(truth) => truth.to_string(),
+        ValueView::Bool(boolean) => boolean.to_string(),
         ValueView::Long(number) => number.to_string(),
         ValueView::Double(number) => number.to_string(),
         other => format!("{other:?}"),

@@ -54,7 +54,7 @@ impl Elements {
     fn attribute(&mut self, attribute: &KeyValue) {
         let key = attribute.key.as_str();
         match &attribute.value {
-            Value::Bool(truth) => self.tag(key, ValueView::Bool(*truth)),
+            Value::Bool(boolean) => self.tag(key, ValueView::Bool(*boolean)),
             Value::I64(number) => self.tag(key, ValueView::Long(*number)),
             // Jaeger's query service fails on a trace with a double that JSON has no number for.
             Value::F64(number) => match not_finite(*number) {

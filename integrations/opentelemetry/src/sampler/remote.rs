@@ -176,7 +176,7 @@ fn attribute(tag: TagView<'_>) -> KeyValue {
     let key = text(tag.key);
     match tag.value {
         ValueView::Double(number) => KeyValue::new(key, number),
-        ValueView::Bool(truth) => KeyValue::new(key, truth),
+        ValueView::Bool(boolean) => KeyValue::new(key, boolean),
         ValueView::Long(number) => KeyValue::new(key, number),
         ValueView::Str(bytes) | ValueView::Binary(bytes) => KeyValue::new(key, text(bytes)),
         other => KeyValue::new(key, format!("{other:?}")),

@@ -112,7 +112,7 @@ impl Seen {
             let key = String::from_utf8(tag.key.to_vec()).unwrap();
             let value = match tag.value {
                 ValueView::Str(text) => Value::Text(String::from_utf8(text.to_vec()).unwrap()),
-                ValueView::Bool(truth) => Value::Bool(truth),
+                ValueView::Bool(boolean) => Value::Bool(boolean),
                 ValueView::Long(number) => Value::Long(number),
                 ValueView::Double(number) => Value::Double(number),
                 ValueView::Binary(bytes) => Value::Binary(bytes.to_vec()),

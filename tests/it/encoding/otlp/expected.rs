@@ -305,7 +305,7 @@ pub(crate) fn any_value(value: &Value) -> AnyValue {
         Value::Double(f64::INFINITY) => OutValue::Str("+Inf".into()),
         Value::Double(f64::NEG_INFINITY) => OutValue::Str("-Inf".into()),
         Value::Double(double) => OutValue::Double(*double),
-        Value::Bool(truth) => OutValue::Bool(*truth),
+        Value::Bool(boolean) => OutValue::Bool(*boolean),
         Value::Long(long) => OutValue::Int(*long),
         Value::Binary(bytes) => OutValue::Bytes(bytes.clone()),
     };

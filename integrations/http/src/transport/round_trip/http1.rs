@@ -52,7 +52,7 @@ impl Attempt<'_> {
         // No events are reported for a closed connection.
         wire.disarm();
         let error = Error::Exchange { source: unanswered.error.into() };
-        if !reused || unanswered.heard {
+        if !reused || unanswered.has_response_bytes {
             return Err(error);
         }
         let request = match (unanswered.unsent, again) {
@@ -61,7 +61,7 @@ impl Attempt<'_> {
                 parts.uri = uri;
                 Request::from_parts(parts, body.into_body())
             }
-            (None, Some(again)) if idempotent || !unanswered.spoke => again,
+            (None, Some(again)) if idempotent || !unanswered.has_written => again,
             (None, _) => return Err(error),
         };
         Ok(Sent::Again { request, error, why: Why::Dead })
