@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::record::{FieldList, try_write};
-use super::tag::{IntoTagValue, TagValue};
+use super::set_tag::IntoTagValue;
+use super::tag::TagValue;
 use crate::encoding::{FieldText, TagBuffer, TagKey};
 
 /// The fields of a log, encoded as they are added, for [`Span::log_encoded`](crate::Span::log_encoded).

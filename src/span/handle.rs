@@ -1,8 +1,8 @@
 //! Methods of [`Span`], the handle on a live span: its context, children, name, errors, and how it becomes
 //! the active one.
 //!
-//! The type is in `repr.rs`. The methods that write tags and logs are in `lifecycle/write.rs`, those that
-//! finish the span in `lifecycle/finish.rs`, beside what they do.
+//! The type is in `repr.rs`. The methods that set tags are in `set_tag.rs`, those that write logs in
+//! `lifecycle/write.rs`, those that finish the span in `lifecycle/finish.rs`, beside what they do.
 
 use std::backtrace::Backtrace;
 use std::borrow::Cow;

@@ -11,7 +11,8 @@ use super::builder::{Parent, SpanBuilder};
 use super::context::{AsSpanContext, SpanContext};
 use super::record::ReferenceSink;
 use super::repr::Span;
-use super::tag::{FinishOptions, IntoTagValue, OwnedTagValue, TagValue};
+use super::set_tag::IntoTagValue;
+use super::tag::{FinishOptions, OwnedTagValue, TagValue};
 use crate::encoding::TagKey;
 
 /// A live span with one owner.

@@ -14,7 +14,8 @@ use super::lifecycle::start::UnstartedSpan;
 use super::lifecycle::unstarted_tags;
 use super::record::{self, OwnedRecord, ParentKind, ReferenceSink};
 use super::repr::Span;
-use super::tag::{IntoTagValue, TagValue};
+use super::set_tag::IntoTagValue;
+use super::tag::TagValue;
 use crate::diag::Brief;
 use crate::encoding::{ReferenceKind, SpanDraft, TagKey};
 

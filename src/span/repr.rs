@@ -179,6 +179,14 @@ impl Span {
         self.existing_record().filter(|record| record.state.is_recording()).map(|record| &**record)
     }
 
+    /// Returns the record of a span on the fast path.
+    #[inline(always)]
+    pub(super) fn fast_path_record(&self) -> Option<&SpanRecord> {
+        self.existing_record()
+            .filter(|record| record.state.is_on_fast_path())
+            .map(|record| &**record)
+    }
+
     /// Returns the context, for which a non-recording span needs no record.
     #[inline]
     pub(super) fn context_or_empty(&self) -> SpanContext {

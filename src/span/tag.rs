@@ -1,10 +1,9 @@
-//! Values of tags and log fields, what converts to them, and the options of a span's end.
+//! Values of tags and log fields, and the options of a span's end.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
 
 use crate::encoding::{List, ValueView, not_finite, tags_of, truncate};
-use crate::tags::SpanKind;
 
 /// The value of a tag or log field, borrowed: it is encoded at once.
 ///
@@ -90,60 +89,6 @@ impl<'a> From<ValueView<'a>> for TagValue<'a> {
             ValueView::Str(text) => str::from_utf8(text).map_or(Self::Bytes(text), Self::Str),
             other => Self::of(other),
         }
-    }
-}
-
-macro_rules! from {
-    ($($kind:ty => |$value:ident| $made:expr;)*) => {$(
-        impl<'a> From<$kind> for TagValue<'a> {
-            #[inline]
-            fn from($value: $kind) -> Self {
-                $made
-            }
-        }
-    )*};
-}
-
-from! {
-    &'a str => |text| Self::Str(text);
-    &'a String => |text| Self::Str(text);
-    &'a Cow<'_, str> => |text| Self::Str(text);
-    &'a [u8] => |bytes| Self::Bytes(bytes);
-    &'a Vec<u8> => |bytes| Self::Bytes(bytes);
-    bool => |value| Self::Bool(value);
-    i8 => |number| Self::I64(i64::from(number));
-    i16 => |number| Self::I64(i64::from(number));
-    i32 => |number| Self::I64(i64::from(number));
-    i64 => |number| Self::I64(number);
-    isize => |number| Self::I64(number as i64);
-    u8 => |number| Self::I64(i64::from(number));
-    u16 => |number| Self::I64(i64::from(number));
-    u32 => |number| Self::I64(i64::from(number));
-    u64 => |number| Self::U64(number);
-    usize => |number| Self::U64(number as u64);
-    f32 => |double| Self::F64(f64::from(double));
-    f64 => |double| Self::F64(double);
-    &'a &'a str => |text| Self::Str(text);
-    SpanKind => |kind| Self::Str(kind.as_str());
-}
-
-macro_rules! from_reference {
-    ($($kind:ty),*) => {$(
-        impl<'a> From<&$kind> for TagValue<'a> {
-            #[inline]
-            fn from(value: &$kind) -> Self {
-                Self::from(*value)
-            }
-        }
-    )*};
-}
-
-from_reference!(bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64);
-
-impl<'a, const N: usize> From<&'a [u8; N]> for TagValue<'a> {
-    #[inline]
-    fn from(bytes: &'a [u8; N]) -> Self {
-        Self::Bytes(bytes)
     }
 }
 
@@ -248,118 +193,3 @@ pub struct FinishOptions<'a> {
     /// Logs that are appended to the span's logs, however many they are.
     pub log_records: &'a [LogRecord<'a>],
 }
-
-/// A value that a tag can be set to: text, a number, a boolean, bytes, or an [`Option`] of those,
-/// which sets no tag if it is `None`.
-///
-/// # Cost
-///
-/// The value is encoded in place; nothing is allocated, except for 128-bit integers, which become
-/// text beyond the range of 64 bits.
-///
-/// # Examples
-///
-/// ```
-/// use jaeger_client::Tracer;
-/// let (tracer, _closer) = Tracer::builder("svc").null_reporter().build()?;
-/// let span = tracer.start_span("get");
-/// span.set_tag("user", format!("u{}", 7)).set_tag("page", Some(2)).set_tag("next", None::<i64>);
-/// # Ok::<(), jaeger_client::ConfigError>(())
-/// ```
-pub trait IntoTagValue: Sized {
-    /// Calls `set` with the value, if there is one.
-    fn set_with(self, set: impl FnOnce(TagValue<'_>));
-}
-
-impl<T: IntoTagValue> IntoTagValue for Option<T> {
-    #[inline]
-    fn set_with(self, set: impl FnOnce(TagValue<'_>)) {
-        if let Some(value) = self {
-            value.set_with(set);
-        }
-    }
-}
-
-macro_rules! by_value {
-    ($($kind:ty),* $(,)?) => {$(
-        impl IntoTagValue for $kind {
-            #[inline]
-            fn set_with(self, set: impl FnOnce(TagValue<'_>)) {
-                set(TagValue::from(self));
-            }
-        }
-    )*};
-}
-
-by_value!(
-    &str,
-    &&str,
-    &String,
-    &Cow<'_, str>,
-    &[u8],
-    &Vec<u8>,
-    bool,
-    &bool,
-    i8,
-    i16,
-    i32,
-    i64,
-    isize,
-    u8,
-    u16,
-    u32,
-    u64,
-    usize,
-    f32,
-    f64,
-    &i8,
-    &i16,
-    &i32,
-    &i64,
-    &isize,
-    &u8,
-    &u16,
-    &u32,
-    &u64,
-    &usize,
-    &f32,
-    &f64,
-    &OwnedTagValue,
-    TagValue<'_>,
-    SpanKind,
-);
-
-macro_rules! by_reference {
-    ($($kind:ty),* $(,)?) => {$(
-        impl IntoTagValue for $kind {
-            #[inline]
-            fn set_with(self, set: impl FnOnce(TagValue<'_>)) {
-                set(TagValue::from(&self));
-            }
-        }
-    )*};
-}
-
-by_reference!(String, Cow<'_, str>, Vec<u8>, OwnedTagValue);
-
-impl<const N: usize> IntoTagValue for &[u8; N] {
-    #[inline]
-    fn set_with(self, set: impl FnOnce(TagValue<'_>)) {
-        set(TagValue::from(self));
-    }
-}
-
-macro_rules! wide {
-    ($($kind:ty),*) => {$(
-        impl IntoTagValue for $kind {
-            fn set_with(self, set: impl FnOnce(TagValue<'_>)) {
-                match i64::try_from(self) {
-                    Ok(number) => set(TagValue::I64(number)),
-                    Err(_) => set(TagValue::Str(&self.to_string())),
-                }
-            }
-        }
-    )*};
-}
-
-wide!(i128, u128);

@@ -1,65 +1,25 @@
-//! Writing to a live span: tags and logs.
+//! Writing to a live span: logs, and tags off the fast path of `span/set_tag.rs`.
 //!
-//! Step 4 in the life of a span. Short tags and logs of a sampled span are written without a call, on the
-//! fast path. A function `…_cold` takes over where something is long, the buffer has to grow, or another
-//! thread has the lock. A span whose trace is on the slow path ([`TraceState::is_on_slow_path`]) has
-//! callbacks, which are called first.
+//! Step 4 in the life of a span. Short logs of a sampled span are written without a call, on the fast path. A
+//! function `…_cold` takes over where something is long, the buffer has to grow, or another thread has the
+//! lock. A span whose trace is on the slow path ([`TraceState::is_on_slow_path`]) has callbacks, which are
+//! called first.
 //!
 //! [`TraceState::is_on_slow_path`]: crate::span::record::TraceState::is_on_slow_path
 
 use std::time::SystemTime;
 
-use crate::lock::MutexGuard;
-
 use super::priority::set_priority;
 use super::{deferred, tail};
 use crate::clock::Clock;
-use crate::encoding::{Key, TagBuffer};
+use crate::encoding::Key;
+use crate::lock::MutexGuard;
 use crate::span::record::{FieldList, SpanData, SpanRecord, may_be_priority};
 use crate::span::shared::SpanShared;
-use crate::span::{EncodedFields, IntoTagValue, Span, TagValue, observer};
+use crate::span::{EncodedFields, Span, TagValue, observer};
 use crate::tags::SAMPLING_PRIORITY;
 
 impl Span {
-    /// Sets a tag. A key may be set more than once; all values are sent, and the last one counts.
-    ///
-    /// `sampling.priority` takes effect: a number above 0 forces the trace to be recorded, any other
-    /// number prevents it. It is stored only if it forces, and ignored if it is no number.
-    #[inline]
-    pub fn set_tag(&self, key: &str, value: impl IntoTagValue) -> &Self {
-        value.set_with(
-            #[inline(always)]
-            |value| match value {
-                TagValue::Str(text) => self.set_text_tag(key, text),
-                TagValue::Bool(value) => self.set_bool_tag(key, value),
-                TagValue::I64(number) => self.set_long_tag(key, number),
-                value => self.set_any_tag(key, value),
-            },
-        );
-        self
-    }
-
-    /// Sets several tags, as [`set_tag`](Self::set_tag) does each of them.
-    ///
-    /// # Cost
-    ///
-    /// The span is locked once for all tags before the first that is a double, an unsigned number or bytes, or
-    /// is long; from then on, and where there are observers, as by [`set_tag`](Self::set_tag).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
-    /// let span = tracer.start_span("get");
-    /// span.set_tags(&[("http.method", "GET".into()), ("http.status_code", 200.into())]);
-    /// # Ok::<(), jaeger_client::ConfigError>(())
-    /// ```
-    #[inline]
-    pub fn set_tags(&self, tags: &[(&str, TagValue<'_>)]) -> &Self {
-        self.set_tag_slice(tags);
-        self
-    }
-
     /// Logs fields at the present time.
     ///
     /// # Examples
@@ -93,118 +53,6 @@ impl Span {
     pub fn log_event(&self, event: impl AsRef<str>) -> &Self {
         self.log_now(&[("event", TagValue::Str(event.as_ref()))][..]);
         self
-    }
-
-    // One function for each usual type, inlined where a tag is set: of a literal key then only a
-    // few moves are left. The cold functions are tail calls, so that the fast path needs no registers
-    // for them.
-
-    #[inline]
-    fn set_text_tag(&self, key: &str, text: &str) {
-        let Some(record) = self.fast_path_record() else {
-            return self.set_tag_off_fast_path(key, TagValue::Str(text));
-        };
-        let Some(stripe) = &record.stripe else { return };
-        if may_be_priority(key) || text.len() > stripe.options.max_tag_value_length {
-            return self.set_text_tag_cold(key, text, None);
-        }
-        let Some(mut data) = record.data.try_lock() else {
-            return self.set_text_tag_cold(key, text, None);
-        };
-        if !append_tag(&mut data, |tags| tags.try_tag_text(key.as_bytes(), text.as_bytes())) {
-            self.set_text_tag_cold(key, text, Some(data));
-        }
-    }
-
-    #[inline]
-    fn set_bool_tag(&self, key: &str, value: bool) {
-        let Some(record) = self.fast_path_record() else {
-            return self.set_tag_off_fast_path(key, TagValue::Bool(value));
-        };
-        if may_be_priority(key) {
-            return self.set_bool_tag_cold(key, value, None);
-        }
-        let Some(mut data) = record.data.try_lock() else {
-            return self.set_bool_tag_cold(key, value, None);
-        };
-        if !append_tag(&mut data, |tags| tags.try_tag_bool(key.as_bytes(), value)) {
-            self.set_bool_tag_cold(key, value, Some(data));
-        }
-    }
-
-    #[inline]
-    fn set_long_tag(&self, key: &str, number: i64) {
-        if may_be_priority(key) {
-            // The tag may take effect, and then on any span.
-            return self.set_long_tag_cold(key, number, None);
-        }
-        let Some(record) = self.fast_path_record() else {
-            return self.set_tag_off_fast_path(key, TagValue::I64(number));
-        };
-        let Some(mut data) = record.data.try_lock() else {
-            return self.set_long_tag_cold(key, number, None);
-        };
-        if !append_tag(&mut data, |tags| tags.try_tag_long(key.as_bytes(), number)) {
-            self.set_long_tag_cold(key, number, Some(data));
-        }
-    }
-
-    // The cold functions take the lock guard: unlocking before the call would cost the fast path
-    // registers.
-
-    #[cold]
-    #[inline(never)]
-    fn set_text_tag_cold(&self, key: &str, text: &str, locked: Option<MutexGuard<'_, SpanData>>) {
-        drop(locked);
-        self.set_any_tag(key, TagValue::Str(text));
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn set_bool_tag_cold(&self, key: &str, value: bool, locked: Option<MutexGuard<'_, SpanData>>) {
-        drop(locked);
-        self.set_any_tag(key, TagValue::Bool(value));
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn set_long_tag_cold(&self, key: &str, number: i64, locked: Option<MutexGuard<'_, SpanData>>) {
-        drop(locked);
-        self.set_any_tag(key, TagValue::I64(number));
-    }
-
-    /// Sets tags under one lock, as far as all are usual.
-    #[inline]
-    fn set_tag_slice(&self, tags: &[(&str, TagValue<'_>)]) {
-        let Some(record) = self.fast_path_record() else {
-            return self.set_tag_slice_cold(tags, None);
-        };
-        let Some(stripe) = &record.stripe else { return };
-        let Some(mut data) = record.data.try_lock() else {
-            return self.set_tag_slice_cold(tags, None);
-        };
-        let max_bytes = stripe.options.max_tag_value_length;
-        let mut rest = tags;
-        while let Some(((key, value), others)) = rest.split_first() {
-            if data.finished || !data.try_tag(*key, *value, max_bytes) {
-                return self.set_tag_slice_cold(rest, Some(data));
-            }
-            rest = others;
-        }
-    }
-
-    /// Sets tags one by one.
-    #[cold]
-    #[inline(never)]
-    fn set_tag_slice_cold(
-        &self,
-        tags: &[(&str, TagValue<'_>)],
-        locked: Option<MutexGuard<'_, SpanData>>,
-    ) {
-        drop(locked);
-        for (key, value) in tags {
-            self.set_tag(key, *value);
-        }
     }
 
     #[inline(never)]
@@ -269,7 +117,7 @@ impl Span {
     }
 
     /// Sets a tag of a span that is not on the fast path: not sampled, or on the slow path.
-    fn set_tag_off_fast_path(&self, key: &str, value: TagValue<'_>) {
+    pub(in crate::span) fn set_tag_off_fast_path(&self, key: &str, value: TagValue<'_>) {
         let Some(record) = self.existing_record() else { return };
         if record.state.is_only_observed() {
             self.set_tag_for_observers(key, value);
@@ -287,14 +135,6 @@ impl Span {
             return self.set_observed_tag(record, stripe, key, value);
         }
         observer::store_tag(record, stripe, key, value);
-    }
-
-    /// Returns the record of a span on the fast path.
-    #[inline(always)]
-    fn fast_path_record(&self) -> Option<&SpanRecord> {
-        self.existing_record()
-            .filter(|record| record.state.is_on_fast_path())
-            .map(|record| &**record)
     }
 
     #[cold]
@@ -366,17 +206,6 @@ pub(super) fn decide_by_tag(
         deferred::tag_set(record, shared, key, value.view(usize::MAX));
         tail::tag_set(record, shared, key, value.view(usize::MAX));
     }
-}
-
-/// Appends a tag, if the span is not finished, the tag is short, and there is room for it. Otherwise returns
-/// false.
-#[inline(always)]
-fn append_tag(data: &mut SpanData, append: impl FnOnce(&mut TagBuffer) -> bool) -> bool {
-    if data.finished || !append(&mut data.draft.tags) {
-        return false;
-    }
-    data.draft.add_tags(1);
-    true
 }
 
 impl SpanRecord {
