@@ -6,8 +6,8 @@ use crate::encoding::{List, ShortTags, TagBuffer, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, Decision, ParentDecision, SAMPLER_TAGS, SamplingParameters, SpanTags};
 use crate::span::context::SpanContext;
-use crate::span::counters::{SpanOrigin, Stripe};
-use crate::span::record::{DEBUG, FIREHOSE, SAMPLED, Sampled, SamplingRequest, SpanRecord, Start};
+use crate::span::counters::SpanOrigin;
+use crate::span::record::{DEBUG, FIREHOSE, SAMPLED, SamplingRequest, SpanRecord};
 use crate::span::shared::SpanShared;
 
 /// The tags of a sampler.
@@ -249,48 +249,8 @@ pub(super) fn has_server_kind(tags: List<'_>, max: usize) -> bool {
     kind.is_some_and(|tag| [server, cut].map(ValueView::Str).contains(&tag.value))
 }
 
-/// Marks the span as started, now if it is recorded. Done last, so that the span's duration excludes its
-/// own start-up. Whether it is recorded is looked at once for a start, as another thread may change it
-/// meanwhile: a tag that one part leaves to another is stored by neither otherwise.
 #[inline(always)]
-pub(super) fn mark_started(
-    record: &mut SpanRecord,
-    stripe: &Stripe,
-    span_origin: SpanOrigin,
-    is_recording: bool,
-) {
-    if is_recording {
-        start_clock(record, stripe);
-        record.data.get_mut().mark_started(stripe, span_origin, Sampled::Yes);
-    } else {
-        discard_tags(record);
-        record.data.get_mut().mark_started(stripe, span_origin, Sampled::No);
-    }
-}
-
-/// Sets the start of a recorded span to now; discards the tags of any other. Returns whether it is recorded.
-pub(super) fn start_clock_if_recording(record: &mut SpanRecord, shared: &SpanShared) -> bool {
-    let is_recording = record.state.is_recording();
-    if is_recording {
-        start_clock(record, shared);
-    } else {
-        discard_tags(record);
-    }
-    is_recording
-}
-
-/// Sets the start of a span to now, unless it was given, and encodes the ids.
-#[inline(always)]
-fn start_clock(record: &mut SpanRecord, shared: &SpanShared) {
-    record.ids.encode();
-    let data = record.data.get_mut();
-    if matches!(data.start(), Start::Unknown) {
-        data.start_now(shared);
-    }
-}
-
-#[inline(always)]
-fn discard_tags(record: &mut SpanRecord) {
+pub(super) fn discard_tags(record: &mut SpanRecord) {
     // The trace may be forced yet, and the inherited fields are only half of its ids.
     record.ids.clear_fields();
     record.data.get_mut().clear_tags();
@@ -308,13 +268,6 @@ pub(super) fn is_first_in_process(
     max: usize,
 ) -> bool {
     record.ids.parent == SpanId::NONE || serves(record, tags, max)
-}
-
-/// Sets the start of an observed span to now: observers may keep handles on it, and want to know how
-/// long it takes even if it is not recorded.
-#[cold]
-pub(super) fn start_clock_of_observed(record: &mut SpanRecord, shared: &SpanShared) {
-    start_clock(record, shared);
 }
 
 /// Uses a context as the span's own.

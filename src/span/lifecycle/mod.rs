@@ -33,8 +33,9 @@ pub(super) mod prepare;
 mod priority;
 mod restart;
 pub(super) mod start;
+mod start_plain;
 pub(super) mod tail;
 pub(super) mod unstarted_tags;
 mod write;
 
-pub(crate) use self::start::start_plain;
+pub(crate) use self::start_plain::start_plain;

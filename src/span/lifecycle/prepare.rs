@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::join;
-use super::start::{UnstartedSpan, begin_or_join};
+use super::start::{UnstartedSpan, begin_or_join, mark_started};
 use crate::span::counters::Stripe;
 use crate::span::observer::Place;
 use crate::span::record::{self, OwnedRecord, ParentKind};
@@ -33,7 +32,7 @@ impl<'a> UnstartedSpan<'a> {
         let span_origin = begin_or_join(record, stripe, joins);
         let is_recording = record.state.is_recording();
         let retained = (!is_recording).then(|| record::copy_of(record));
-        join::mark_started(record, stripe, span_origin, is_recording);
+        mark_started(record, stripe, span_origin, is_recording);
         (Span::recorded(owned.into_shared()), retained)
     }
 

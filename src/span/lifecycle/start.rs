@@ -7,149 +7,24 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::join::{self, Tags};
+use super::join;
 use super::priority::set_priority;
 use super::unstarted_tags::set_tag_cold;
 use super::write::decide_by_tag;
 use super::{deferred, tail};
 use crate::encoding::ReferenceKind;
-use crate::id::{self, SpanId, TraceId};
-use crate::sampler::{ById, SpanTags};
+use crate::id::SpanId;
 use crate::span::active;
 use crate::span::context::SpanContext;
 use crate::span::counters::{SpanOrigin, Stripe};
 use crate::span::observer::{self, Place, StartTags};
 use crate::span::record::{
-    self, NonRecording, OwnedRecord, ParentKind, ReferenceSink, SAMPLED, Sampled, SpanRecord, Start,
+    self, OwnedRecord, ParentKind, ReferenceSink, Sampled, SpanRecord, Start,
 };
 use crate::span::repr::Span;
 use crate::span::shared::{SpanShared, StartPath};
 use crate::span::tag::TagValue;
 use crate::tags::SAMPLING_PRIORITY;
-
-/// Starts a span that has only a name, the most frequent case: moving a builder costs more than
-/// such a span.
-#[inline]
-pub(crate) fn start_plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
-    let shared: &SpanShared = stripe;
-    if active::is_any_active() || shared.start.by_name != StartPath::Fast || shared.is_forked() {
-        return built(stripe, name.into());
-    }
-    let trace_id = TraceId::new(shared.id_source.next_high(), id::random_id(shared.id_source.salt));
-    match shared.sampling.sampler.decide_by_id(trace_id).outcome() {
-        ById::No => match name.into() {
-            Cow::Borrowed(name) => non_recording(stripe, trace_id, name),
-            name => root(stripe, trace_id, name, 0, Tags::None),
-        },
-        ById::Yes(tags) => root(stripe, trace_id, name.into(), SAMPLED, Tags::Short(tags)),
-        ById::CallSampler => decided_by_call(stripe, trace_id, name.into()),
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn built(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
-    if stripe.start.by_name == StartPath::Observed
-        && !active::is_any_active()
-        && !stripe.is_forked()
-    {
-        return observed(stripe, name);
-    }
-    if stripe.is_disabled()
-        && !active::is_any_active()
-        && let Cow::Borrowed(name) = name
-    {
-        return non_recording(stripe, TraceId::default(), name);
-    }
-    UnstartedSpan::new(stripe, name).start()
-}
-
-/// Starts the first span of a trace, of which observers are notified when it is finished.
-#[inline(always)]
-fn observed(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
-    let trace_id = TraceId::new(stripe.id_source.next_high(), id::random_id(stripe.id_source.salt));
-    match stripe.sampling.sampler.decide_by_id(trace_id).outcome() {
-        ById::No => root_of::<true>(stripe, trace_id, name, 0, Tags::None),
-        ById::Yes(tags) => root_of::<true>(stripe, trace_id, name, SAMPLED, Tags::Short(tags)),
-        ById::CallSampler => observed_by_call(stripe, trace_id, name),
-    }
-}
-
-/// Starts the same if the sampler needs more than the id.
-#[cold]
-#[inline(never)]
-fn observed_by_call(stripe: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
-    let mut sampler_tags = SpanTags::default();
-    let flags = join::flags_of(join::decide(stripe, trace_id, &name, &mut sampler_tags));
-    root_of::<true>(stripe, trace_id, name, flags, Tags::OfSampler(&mut sampler_tags))
-}
-
-/// Starts the first span of a trace whose sampler needs more than the id.
-#[inline(never)]
-fn decided_by_call(stripe: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
-    let mut sampler_tags = SpanTags::default();
-    let flags = join::flags_of(join::decide(stripe, trace_id, &name, &mut sampler_tags));
-    match name {
-        Cow::Borrowed(name) if flags == 0 => non_recording(stripe, trace_id, name),
-        name => root(stripe, trace_id, name, flags, Tags::OfSampler(&mut sampler_tags)),
-    }
-}
-
-/// Starts the first span of a trace that is not recorded.
-#[inline]
-fn non_recording(stripe: &Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Span {
-    stripe.count_started(SpanOrigin::Trace, Sampled::No);
-    Span::non_recording(NonRecording::new(Arc::clone(stripe), trace_id, name))
-}
-
-/// Starts the first span of a trace, with a record.
-#[inline]
-fn root(
-    stripe: &Arc<Stripe>,
-    trace_id: TraceId,
-    name: Cow<'static, str>,
-    flags: u8,
-    tags: Tags<'_>,
-) -> Span {
-    root_of::<false>(stripe, trace_id, name, flags, tags)
-}
-
-/// Starts the first span of a trace, with a record. If it is observed, its start is read even if it is not
-/// sampled.
-#[inline(always)]
-fn root_of<const IS_OBSERVED: bool>(
-    stripe: &Arc<Stripe>,
-    trace_id: TraceId,
-    name: Cow<'static, str>,
-    flags: u8,
-    tags: Tags<'_>,
-) -> Span {
-    let mut owned = record::take();
-    let record = &mut *owned;
-    record.set_tracer(stripe);
-    record.reset_own_state(flags);
-    record.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
-    let data = record.data.get_mut();
-    data.draft.set_first_name(name);
-    if flags == 0 {
-        if IS_OBSERVED {
-            observer::observe_finish(record, stripe);
-            record.data.get_mut().start_now(stripe);
-        }
-        record.data.get_mut().mark_started(stripe, SpanOrigin::Trace, Sampled::No);
-    } else {
-        let count = tags.append_to(&mut data.draft.tags);
-        data.draft.set_tag_count(count);
-        if IS_OBSERVED {
-            observer::observe_finish(record, stripe);
-        }
-        record.ids.encode_all();
-        let data = record.data.get_mut();
-        data.start_now(stripe);
-        data.mark_started(stripe, SpanOrigin::Trace, Sampled::Yes);
-    }
-    Span::recorded(owned.into_shared())
-}
 
 /// Draws the id of a span whose trace and parent are in its record.
 #[inline]
@@ -257,7 +132,7 @@ impl<'a> UnstartedSpan<'a> {
         record.set_tracer(stripe);
         let span_origin = begin_or_join(record, stripe, joins);
         let is_recording = record.state.is_recording();
-        join::mark_started(record, stripe, span_origin, is_recording);
+        mark_started(record, stripe, span_origin, is_recording);
         Span::recorded(owned.into_shared())
     }
 
@@ -315,7 +190,7 @@ impl<'a> UnstartedSpan<'a> {
         if is_unknown && !is_recording {
             record.data.get_mut().start_now(stripe);
         }
-        join::mark_started(record, stripe, span_origin, is_recording);
+        mark_started(record, stripe, span_origin, is_recording);
         *is_recorded = is_recording;
         Span::recorded(owned.into_shared())
     }
@@ -375,7 +250,7 @@ impl<'a> UnstartedSpan<'a> {
             }
             if has_observers {
                 observer::observe_finish(record, stripe);
-                join::start_clock_of_observed(record, stripe);
+                start_clock_of_observed(record, stripe);
             }
             if let Some(value) = extras.priority {
                 let before = start_tags.before_last(&record.data.get_mut().draft);
@@ -395,7 +270,7 @@ impl<'a> UnstartedSpan<'a> {
                 stripe.count_first(sampled);
             }
             // Observers may yet have it recorded.
-            let is_recording = !has_observers && join::start_clock_if_recording(record, stripe);
+            let is_recording = !has_observers && start_clock_if_recording(record, stripe);
             (span_origin, sampled, is_recording)
         };
         record.data.get_mut().mark_started(stripe, span_origin, sampled);
@@ -437,7 +312,7 @@ impl<'a> UnstartedSpan<'a> {
         };
         tail::track_in_fork(record, stripe);
         let is_recording = record.state.is_recording();
-        join::mark_started(record, stripe, span_origin, is_recording);
+        mark_started(record, stripe, span_origin, is_recording);
         *is_recorded = is_recording;
         Span::recorded(owned.into_shared())
     }
@@ -480,6 +355,53 @@ pub(super) fn begin_or_join(record: &mut SpanRecord, stripe: &Stripe, joins: boo
     } else {
         join::begin_trace(record, stripe, None)
     }
+}
+
+/// Marks the span as started, now if it is recorded. Done last, so that the span's duration excludes its
+/// own start-up. Whether it is recorded is looked at once for a start, as another thread may change it
+/// meanwhile: a tag that one part leaves to another is stored by neither otherwise.
+#[inline(always)]
+pub(super) fn mark_started(
+    record: &mut SpanRecord,
+    stripe: &Stripe,
+    span_origin: SpanOrigin,
+    is_recording: bool,
+) {
+    if is_recording {
+        start_clock(record, stripe);
+        record.data.get_mut().mark_started(stripe, span_origin, Sampled::Yes);
+    } else {
+        join::discard_tags(record);
+        record.data.get_mut().mark_started(stripe, span_origin, Sampled::No);
+    }
+}
+
+/// Sets the start of a recorded span to now; discards the tags of any other. Returns whether it is recorded.
+fn start_clock_if_recording(record: &mut SpanRecord, shared: &SpanShared) -> bool {
+    let is_recording = record.state.is_recording();
+    if is_recording {
+        start_clock(record, shared);
+    } else {
+        join::discard_tags(record);
+    }
+    is_recording
+}
+
+/// Sets the start of a span to now, unless it was given, and encodes the ids.
+#[inline(always)]
+fn start_clock(record: &mut SpanRecord, shared: &SpanShared) {
+    record.ids.encode();
+    let data = record.data.get_mut();
+    if matches!(data.start(), Start::Unknown) {
+        data.start_now(shared);
+    }
+}
+
+/// Sets the start of an observed span to now: observers may keep handles on it, and want to know how
+/// long it takes even if it is not recorded.
+#[cold]
+fn start_clock_of_observed(record: &mut SpanRecord, shared: &SpanShared) {
+    start_clock(record, shared);
 }
 
 /// A record that is being started, and is written to as if it were a span. If a user callback panics
