@@ -11,6 +11,7 @@ mod key;
 mod lists;
 mod tag_buffer;
 mod text;
+mod timestamp;
 
 use std::borrow::Cow;
 use std::mem;
@@ -24,6 +25,7 @@ use self::lists::SpanLists;
 pub(crate) use self::tag_buffer::{MAX_LIST_BYTES, ShortTags, TagBuffer};
 pub use self::text::FieldText;
 pub(crate) use self::text::truncate;
+pub(crate) use self::timestamp::Timestamp;
 use super::MAX_FIXED_BYTES;
 use super::compact::list_header_len;
 use super::list::List;
@@ -248,41 +250,6 @@ impl SpanDraft {
     }
 }
 
-/// A time in microseconds since the Unix epoch, encoded as a signed number of Thrift. It is never
-/// before the epoch, which no server stores.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timestamp {
-    zigzag: u64,
-}
-
-impl Timestamp {
-    /// Converts from nanoseconds since the Unix epoch.
-    #[inline(always)]
-    pub(crate) fn of_nanos(nanos: i64) -> Self {
-        if nanos < 0 {
-            return Self::before_the_epoch();
-        }
-        // With a value that is known not to be negative, the compiler needs half as many
-        // instructions.
-        Self { zigzag: (nanos.cast_unsigned() / 1000) << 1 }
-    }
-
-    /// Handles times before the epoch. Given times were clamped and counted before; these are from
-    /// a monotonic clock that ran backwards.
-    #[cold]
-    fn before_the_epoch() -> Self {
-        Self { zigzag: 0 }
-    }
-
-    pub(super) const fn zigzag(self) -> u64 {
-        self.zigzag
-    }
-
-    pub(crate) const fn micros(self) -> i64 {
-        (self.zigzag >> 1).cast_signed()
-    }
-}
-
 /// The parts of a span that is about to be written for the first time.
 ///
 /// Passed by value: a reference would keep the struct in memory, where its parts are in registers.
@@ -484,7 +451,7 @@ impl<'a> SpanParts<'a> {
         to.byte(0x15);
         to.number(u64::from(self.flags) << 1);
         to.byte(0x16);
-        to.varint(Varint::of(self.start_time().zigzag));
+        to.varint(Varint::of(self.start_time().zigzag()));
         to.byte(0x16);
         to.number(self.duration_micros() << 1);
         to.list_head(self.draft.tag_count());

@@ -3,12 +3,12 @@
 //! Step 4 in the life of a span: a live span appends to its [`TagBuffer`], so that the bytes are
 //! already those that will be sent.
 
-use super::Timestamp;
 use super::elements::{
     MAX_LOG_HEAD, MAX_REFERENCE, MAX_TAG_FRAME, OVERHANG, bool_value, double_value, size,
     write_log_head, write_reference, write_tag,
 };
 use super::key::{Key, SHORT_KEY};
+use super::timestamp::Timestamp;
 use crate::encoding::parse::tags_found;
 use crate::encoding::read::Reader;
 use crate::encoding::view::{ReferenceView, ValueView};
