@@ -13,7 +13,7 @@ use super::repr::Span;
 use super::set_tag::IntoTagValue;
 use super::tag::TagValue;
 use crate::diag::Brief;
-use crate::encoding::ReferenceKind;
+use crate::encoding::{ReferenceKind, TagKey};
 use crate::tags::{self, SpanKind};
 
 /// The builder of a span.
@@ -83,7 +83,27 @@ impl<'a> SpanBuilder<'a> {
     pub fn tag(mut self, key: &str, value: impl IntoTagValue) -> Self {
         value.set_with(
             #[inline(always)]
-            |value| self.span.set_tag(key, value),
+            |value| self.span.set_tag((key, key), value),
+        );
+        self
+    }
+
+    /// Sets a tag whose key is encoded beforehand, as [`tag`](Self::tag) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::TagKey;
+    /// static ROWS: TagKey = TagKey::new("rows");
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.span("query").keyed_tag(&ROWS, 12).start();
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn keyed_tag(mut self, key: &TagKey, value: impl IntoTagValue) -> Self {
+        value.set_with(
+            #[inline(always)]
+            |value| self.span.set_tag((key, key.as_str()), value),
         );
         self
     }
@@ -100,7 +120,7 @@ impl<'a> SpanBuilder<'a> {
     #[inline]
     pub fn tags(mut self, tags: &[(&str, TagValue<'_>)]) -> Self {
         for (key, value) in tags {
-            self.span.set_tag(key, *value);
+            self.span.set_tag((*key, key), *value);
         }
         self
     }

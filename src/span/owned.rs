@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use super::builder::{Parent, SpanBuilder};
 use super::context::{AsSpanContext, SpanContext};
-use super::record::ReferenceSink;
+use super::encoded_fields::EncodedFields;
+use super::record::{FieldList, ReferenceSink};
 use super::repr::Span;
 use super::set_tag::IntoTagValue;
 use super::tag::{FinishOptions, OwnedTagValue, TagValue};
@@ -61,6 +62,27 @@ impl OwnedSpan {
     #[inline(always)]
     pub(crate) fn new(span: Span) -> Self {
         Self { span }
+    }
+
+    /// Returns a span without a tracer, which does nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::{OwnedSpan, Tracer};
+    /// fn query(tracer: Option<&Tracer>) {
+    ///     let span = tracer.map(|tracer| tracer.start_owned_span("query"));
+    ///     let mut span = span.unwrap_or_else(OwnedSpan::none);
+    ///     span.set_tag("db.type", "sql");
+    /// }
+    /// query(None);
+    /// ```
+    pub fn none() -> Self {
+        Self::new(Span::none())
+    }
+
+    pub(crate) fn as_span(&self) -> &Span {
+        &self.span
     }
 
     /// Makes it a span whose handles can be cloned.
@@ -124,6 +146,23 @@ impl OwnedSpan {
         self
     }
 
+    /// Sets several tags, as [`set_tag`](Self::set_tag) does each of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let mut span = tracer.start_owned_span("get");
+    /// span.set_tags(&[("http.method", "GET".into()), ("http.status_code", 200.into())]);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn set_tags(&mut self, tags: &[(&str, TagValue<'_>)]) -> &mut Self {
+        for (key, value) in tags {
+            self.set_tag(key, *value);
+        }
+        self
+    }
+
     /// Sets a tag of a span that is not sampled, shared or on the slow path, or an unusual tag.
     #[inline(never)]
     fn set_other_tag(&self, key: &str, value: TagValue<'_>) {
@@ -145,8 +184,30 @@ impl OwnedSpan {
         self
     }
 
+    /// Logs fields that were encoded before, at the present time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::{EncodedFields, TagKey};
+    /// static EVENT: TagKey = TagKey::new("event");
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let mut fields = EncodedFields::new();
+    /// fields.push(&EVENT, "retry");
+    /// let mut span = tracer.start_owned_span("get");
+    /// span.log_encoded(&fields);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn log_encoded(&mut self, fields: &EncodedFields) -> &mut Self {
+        if !self.span.unshared_record().is_some_and(|record| record.try_log(fields)) {
+            self.log_other(fields);
+        }
+        self
+    }
+
     #[inline(never)]
-    fn log_other(&self, fields: &[(&str, TagValue<'_>)]) {
+    fn log_other(&self, fields: impl FieldList) {
         self.span.log_with(None, fields);
     }
 
@@ -185,6 +246,12 @@ impl OwnedSpan {
         self
     }
 
+    /// Sets the end time in advance, as [`Span::set_finish_time`] does.
+    pub fn set_finish_time(&mut self, time: SystemTime) -> &mut Self {
+        self.span.set_finish_time(time);
+        self
+    }
+
     /// Adds a `FOLLOWS_FROM` reference, as [`Span::add_follows_from`] does.
     pub fn add_follows_from(&mut self, to: impl Parent) -> &mut Self {
         self.span.add_follows_from(to);
@@ -219,7 +286,7 @@ impl OwnedSpan {
     pub fn child(&self, operation: impl Into<Cow<'static, str>>) -> Self {
         match self.span.stripe() {
             Some(stripe) => SpanBuilder::new(stripe, operation.into()).child_of(self).start_owned(),
-            None => Self::new(Span::none()),
+            None => Self::none(),
         }
     }
 

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::builder::Parent;
 use super::compact::CompactSpan;
@@ -12,7 +13,8 @@ use super::context::SpanContext;
 use super::counters::Stripe;
 use super::lifecycle::start::UnstartedSpan;
 use super::lifecycle::unstarted_tags;
-use super::record::{self, OwnedRecord, ParentKind, ReferenceSink};
+use super::owned::OwnedSpan;
+use super::record::{self, OwnedRecord, ParentKind, ReferenceSink, Start};
 use super::repr::Span;
 use super::set_tag::IntoTagValue;
 use super::tag::TagValue;
@@ -127,6 +129,24 @@ impl PreparedSpan {
         self
     }
 
+    /// Sets several tags, as [`set_tag`](Self::set_tag) does each of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let mut prepared = tracer.prepare_span("query");
+    /// prepared.set_tags(&[("db.type", "sql".into()), ("rows", 3.into())]);
+    /// prepared.start().finish();
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn set_tags(&mut self, tags: &[(&str, TagValue<'_>)]) -> &mut Self {
+        for (key, value) in tags {
+            self.tag(key, *value);
+        }
+        self
+    }
+
     #[inline(always)]
     fn tag(&mut self, key: &str, value: TagValue<'_>) {
         let Self { stripe, record, has_extras, .. } = self;
@@ -154,6 +174,28 @@ impl PreparedSpan {
     pub fn set_operation_name(&mut self, name: impl Into<Cow<'static, str>>) -> &mut Self {
         if let Some(draft) = self.draft() {
             draft.name = name.into();
+        }
+        self
+    }
+
+    /// Sets the start time, which is otherwise that of [`Tracer::prepare_span`](crate::Tracer::prepare_span),
+    /// as [`SpanBuilder::start_time`](crate::SpanBuilder::start_time) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let mut prepared = tracer.prepare_span("handle");
+    /// // It waited in a queue before, by its message's timestamp.
+    /// prepared.set_start_time(SystemTime::now() - Duration::from_secs(2));
+    /// prepared.start().finish();
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn set_start_time(&mut self, time: SystemTime) -> &mut Self {
+        let wall = self.stripe.checked_nanos("set_start_time", time);
+        if let Some(record) = &mut self.record.0 {
+            record.data.get_mut().set_start(Start::Explicit { wall });
         }
         self
     }
@@ -197,6 +239,20 @@ impl PreparedSpan {
     /// active.
     pub fn start(mut self) -> Span {
         self.start_with(|span| (span.start(), None))
+    }
+
+    /// Starts the span, as [`start`](Self::start) does, with one owner, for which setting tags costs less.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let mut span = tracer.prepare_span("serve").start_owned();
+    /// span.set_tag("http.status_code", 200);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn start_owned(self) -> OwnedSpan {
+        OwnedSpan::new(self.start())
     }
 
     /// Starts the span, as [`start`](Self::start) does, and returns what it was prepared with, but for the

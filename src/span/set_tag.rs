@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::record::{SpanData, may_be_priority};
 use super::repr::Span;
 use super::tag::{OwnedTagValue, TagValue};
-use crate::encoding::TagBuffer;
+use crate::encoding::{TagBuffer, TagKey};
 use crate::lock::MutexGuard;
 use crate::tags::SpanKind;
 
@@ -27,6 +27,37 @@ impl Span {
                 TagValue::Bool(value) => self.set_bool_tag(key, value),
                 TagValue::I64(number) => self.set_long_tag(key, number),
                 value => self.set_any_tag(key, value),
+            },
+        );
+        self
+    }
+
+    /// Sets a tag whose key is encoded beforehand.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::TagKey;
+    /// static ROWS: TagKey = TagKey::new("rows");
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("query");
+    /// span.set_keyed_tag(&ROWS, 12);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn set_keyed_tag(&self, key: &TagKey, value: impl IntoTagValue) -> &Self {
+        value.set_with(
+            #[inline(always)]
+            |value| {
+                if let Some(record) = self.fast_path_record()
+                    && let Some(stripe) = &record.stripe
+                    && let Some(mut data) = record.data.try_lock()
+                    && !data.finished
+                    && data.try_tag(key, value, stripe.options.max_tag_value_length)
+                {
+                    return;
+                }
+                self.set_keyed_tag_cold(key.as_str(), value);
             },
         );
         self
@@ -300,6 +331,12 @@ impl Span {
     fn set_long_tag_cold(&self, key: &str, number: i64, locked: Option<MutexGuard<'_, SpanData>>) {
         drop(locked);
         self.set_any_tag(key, TagValue::I64(number));
+    }
+
+    /// Sets a tag with a key that is encoded beforehand off the fast path, where that is of no use.
+    #[inline(never)]
+    fn set_keyed_tag_cold(&self, key: &str, value: TagValue<'_>) {
+        self.set_tag(key, value);
     }
 
     /// Sets tags under one lock, as far as all are usual.

@@ -12,7 +12,7 @@ use super::priority::set_priority;
 use super::unstarted_tags::set_tag_cold;
 use super::write::decide_by_tag;
 use super::{deferred, tail};
-use crate::encoding::ReferenceKind;
+use crate::encoding::{Key, ReferenceKind};
 use crate::id::SpanId;
 use crate::span::active;
 use crate::span::context::SpanContext;
@@ -95,12 +95,12 @@ impl<'a> UnstartedSpan<'a> {
         self.record.extras().itself = context.filter(SpanContext::is_valid);
     }
 
-    /// Sets a tag. Usual ones are written where this is inlined, as those of a live span.
+    /// Sets a tag, by its key to be written and as text. Usual ones are written where this is inlined.
     #[inline(always)]
-    pub(in crate::span) fn set_tag(&mut self, key: &str, value: TagValue<'_>) {
+    pub(in crate::span) fn set_tag(&mut self, key: (impl Key, &str), value: TagValue<'_>) {
         let max_bytes = self.stripe.options.max_tag_value_length;
-        if !self.record.data.get_mut().try_tag(key, value, max_bytes) {
-            self.set_tag_cold(key, value);
+        if !self.record.data.get_mut().try_tag(key.0, value, max_bytes) {
+            self.set_tag_cold(key.1, value);
         }
     }
 

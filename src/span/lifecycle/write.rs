@@ -37,6 +37,19 @@ impl Span {
     }
 
     /// Logs fields that were encoded before, at the present time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::{EncodedFields, TagKey};
+    /// static EVENT: TagKey = TagKey::new("event");
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let mut fields = EncodedFields::new();
+    /// fields.push(&EVENT, "retry");
+    /// let span = tracer.start_span("get");
+    /// span.log_encoded(&fields);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
     #[inline]
     pub fn log_encoded(&self, fields: &EncodedFields) -> &Self {
         self.log_now(fields);
@@ -238,7 +251,7 @@ impl SpanRecord {
 
     /// Logs fields at the present time, in the same way.
     #[inline(always)]
-    pub(in crate::span) fn try_log(&mut self, fields: &[(&str, TagValue<'_>)]) -> bool {
+    pub(in crate::span) fn try_log(&mut self, fields: impl FieldList) -> bool {
         let Self { stripe: Some(stripe), state, data, .. } = self else { return false };
         if !state.is_on_fast_path() {
             return false;

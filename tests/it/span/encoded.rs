@@ -10,8 +10,8 @@ use crate::support::read::{Log, Span as Read, Tag, finished};
 use jaeger_client::sampler::{ConstSampler, PrioritySampler, TagMatchingSampler};
 use jaeger_client::{
     EncodedFields, InMemoryReporter, ManualClock, ObservedSpan, Observer, ObserverInterest,
-    OwnedSpan, PreparedSpan, Span, SpanOptions, TagKey, TagValue, TailSamplingConfig, Tracer,
-    TracerBuilder,
+    OwnedSpan, PreparedSpan, Span, SpanBuilder, SpanOptions, TagKey, TagValue, TailSamplingConfig,
+    Tracer, TracerBuilder,
 };
 
 /// Keys of all lengths up to beyond that of short ones, and those that mean something.
@@ -106,6 +106,25 @@ fn a_tag_with_an_encoded_key_is_the_same_tag() {
             };
             let plain = owned(&|span| _ = span.set_tag(key, value));
             assert_eq!(owned(&|span| _ = span.set_keyed_tag(&encoded, value)), plain);
+            let shared = |set: &dyn Fn(&Span)| {
+                let span = tracer.start_span("shared");
+                set(&span);
+                set(&span);
+                span.finish();
+                // Misuse.
+                set(&span);
+                (contents(&memory, &noted), tracer.stats().misused)
+            };
+            let before = tracer.stats().misused;
+            let plain = shared(&|span| _ = span.set_tag(key, value));
+            let keyed = shared(&|span| _ = span.set_keyed_tag(&encoded, value));
+            assert_eq!((keyed.0, keyed.1 - plain.1), (plain.0, plain.1 - before));
+            let built = |set: &dyn for<'a> Fn(SpanBuilder<'a>) -> SpanBuilder<'a>| {
+                set(tracer.span("built")).start().finish();
+                contents(&memory, &noted)
+            };
+            let plain = built(&|span| span.tag(key, value));
+            assert_eq!(built(&|span| span.keyed_tag(&encoded, value)), plain);
             let prepared = |set: &dyn Fn(&mut PreparedSpan)| {
                 let mut span = tracer.prepare_span("prepared");
                 set(&mut span);
@@ -156,8 +175,17 @@ fn assert_same_log(fields: &[(&str, TagValue<'_>)]) {
             encoded.push_named(key, *value);
         }
         assert_eq!((encoded.len(), encoded.is_empty()), (fields.len(), fields.is_empty()));
+        let owned = |log: &dyn Fn(&mut OwnedSpan)| {
+            let mut span = tracer.start_owned_span("op");
+            log(&mut span);
+            let shared = span.share();
+            log(&mut span);
+            drop((span, shared));
+            contents(&memory, &noted)
+        };
         let plain = logged(&|span| _ = span.log(fields));
         assert_eq!(logged(&|span| _ = span.log_encoded(&encoded)), plain);
+        assert_eq!(owned(&|span| _ = span.log_encoded(&encoded)), plain);
         encoded.clear();
         let mut others = EncodedFields::new();
         for (key, value) in fields {

@@ -9,9 +9,9 @@ use super::random::{moment, remote};
 use crate::support::{Seeded, builder, memory_logger};
 use jaeger_client::sampler::{ConstSampler, PrioritySampler, TagMatchingSampler};
 use jaeger_client::{
-    Closer, FinishOptions, IdGenerator, InMemoryReporter, LogRecord, ManualClock, Observer,
-    OwnedSpan, Span, SpanContext, SpanFinish, SpanId, SpanObserver, StartSpanOptions, TagValue,
-    TailSamplingConfig, TraceId, Tracer, TracerBuilder,
+    Closer, EncodedFields, FinishOptions, IdGenerator, InMemoryReporter, LogRecord, ManualClock,
+    Observer, OwnedSpan, Span, SpanContext, SpanFinish, SpanId, SpanObserver, StartSpanOptions,
+    TagKey, TagValue, TailSamplingConfig, TraceId, Tracer, TracerBuilder,
 };
 
 /// A span of either kind.
@@ -190,7 +190,7 @@ impl Side {
         let Some(span) = &mut self.spans[place] else { return };
         let at = moment(random);
         let (key, text) = (random.pick(KEYS), random.pick(TEXTS));
-        match random.below(34) {
+        match random.below(40) {
             0..=3 => call!(span, set_tag(key, text)),
             4..=5 => call!(span, set_tag(key, random.below(300))),
             6..=7 => call!(span, set_tag("bool", random.below(2) == 0)),
@@ -238,6 +238,18 @@ impl Side {
                 if let Some(handle) = self.handles.pop() {
                     handle.finish();
                 }
+            }
+            31 => {
+                call!(span, set_tags(&[(key, text.into()), ("n", 0.5.into()), ("b", true.into())]))
+            }
+            32 => call!(span, set_keyed_tag(&TagKey::new(key), text)),
+            33 => call!(span, set_keyed_tag(&TagKey::new("sampling.priority"), random.below(2))),
+            34 => call!(span, set_finish_time(at)),
+            35..=36 => {
+                let mut fields = EncodedFields::new();
+                fields.push_named(key, text);
+                fields.push_named("n", 1);
+                call!(span, log_encoded(&fields));
             }
             _ => {
                 if let Some(span) = self.spans[place].take() {
@@ -361,6 +373,20 @@ fn a_span_that_unwinds_is_finished() {
     assert!(unwinding.join().is_err());
     assert_eq!(memory.spans()[0].view().operation(), "fails");
     assert_eq!((tracer.stats().open, tracer.stats().finished), (0, 1));
+}
+
+#[test]
+fn a_span_has_a_tracer_until_that_is_gone_and_one_without_a_tracer_does_nothing() {
+    let (tracer, closer) = builder().null_reporter().build().unwrap();
+    let span = tracer.start_owned_span("op");
+    span.tracer().unwrap().start_owned_span("by the same").finish();
+    assert_eq!(tracer.stats().started, 2);
+    drop((tracer, closer));
+    assert!(span.tracer().is_none());
+    let mut none = OwnedSpan::none();
+    none.set_tag("a", 1).log_event("x").set_finish_time(moment(&mut Seeded::new(1)));
+    assert!(none.tracer().is_none() && !none.child("below").context().is_valid());
+    none.finish();
 }
 
 #[test]

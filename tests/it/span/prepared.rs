@@ -50,6 +50,24 @@ fn tracers(sampled: bool) -> Vec<(InMemoryReporter, Tracer, jaeger_client::Close
 }
 
 #[test]
+fn it_is_given_several_tags_and_a_start_and_started_with_one_owner() {
+    for (reporter, tracer, _closer) in tracers(true) {
+        let mut prepared = tracer.prepare_span("op");
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        prepared.set_tags(&[("text", "a".into()), ("ratio", 0.5.into())]).set_start_time(at);
+        prepared.set_start_time(SystemTime::UNIX_EPOCH - Duration::from_secs(1));
+        assert_eq!(tracer.stats().clamped_times, 1, "as at the start of any span");
+        prepared.set_start_time(at);
+        let mut span = prepared.start_owned();
+        span.set_tag("number", 1);
+        span.finish();
+        let keys: Vec<_> = tags_of_only(&reporter).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["text", "ratio", "number"]);
+        assert_eq!(reporter.spans()[0].start_time(), at);
+    }
+}
+
+#[test]
 fn it_is_counted_once_it_is_started_and_has_all_that_it_was_given() {
     for (reporter, tracer, _closer) in tracers(true) {
         let mut prepared = tracer.prepare_span("first name");
