@@ -159,6 +159,8 @@ pub struct LoadTest<'a> {
     pub pacing: PacingConfig,
     /// The timeout of the close.
     pub close_timeout: Duration,
+    /// The time without a change after which a server has stored everything, even on a loaded machine.
+    pub quiet: Duration,
 }
 
 impl<'a> LoadTest<'a> {
@@ -166,7 +168,7 @@ impl<'a> LoadTest<'a> {
     #[must_use]
     pub fn new(agent: &'a str) -> Self {
         let close_timeout = Duration::from_secs(30);
-        Self { agent, pacing: PacingConfig::default(), close_timeout }
+        Self { agent, pacing: PacingConfig::default(), close_timeout, quiet: QUIET }
     }
 
     /// Sends a number of spans, closes the tracer, and counts the stored spans of their traces.
@@ -176,7 +178,8 @@ impl<'a> LoadTest<'a> {
     /// A message, if the server does not respond, or no tracer can be built.
     pub fn burst(&self, spans: u64, query: &Query) -> StepResult<Outcome> {
         let mut traces = Vec::new();
-        let (report, made_in, socket_drops) = self.run(|tracer| {
+        let drops = SocketDrops::of(self.agent);
+        let (report, made_in) = self.run(|tracer| {
             let mut left = spans;
             while left > 0 {
                 let root = tracer.start_span("root");
@@ -187,7 +190,7 @@ impl<'a> LoadTest<'a> {
             }
         })?;
         let held = query.count_settled(&traces, report.stats.sent)?;
-        Ok(Outcome { report, made_in, held, socket_drops })
+        Ok(Outcome { report, made_in, held, socket_drops: drops.since() })
     }
 
     /// Sends spans on several threads for `time`, and closes the tracer. The stored spans are counted by the
@@ -198,7 +201,8 @@ impl<'a> LoadTest<'a> {
     /// As [`burst`](Self::burst).
     pub fn flood(&self, time: Duration, threads: usize, metrics: &str) -> StepResult<Outcome> {
         let before = saved(metrics)?;
-        let (report, made_in, socket_drops) = self.run(|tracer| {
+        let drops = SocketDrops::of(self.agent);
+        let (report, made_in) = self.run(|tracer| {
             on_threads(time, threads, |is_over| {
                 let root = tracer.start_span("root");
                 while !is_over() {
@@ -207,8 +211,8 @@ impl<'a> LoadTest<'a> {
             });
         })?;
         let enough = before + report.stats.sent;
-        let after = settled(enough, || saved(metrics))?;
-        Ok(Outcome { report, made_in, held: after - before, socket_drops })
+        let after = settled(enough, self.quiet, || saved(metrics))?;
+        Ok(Outcome { report, made_in, held: after - before, socket_drops: drops.since() })
     }
 
     /// Sends traces of one span with three tags on several threads for `time`, and closes the tracer. The
@@ -224,7 +228,8 @@ impl<'a> LoadTest<'a> {
         metrics: &str,
     ) -> StepResult<Saturation> {
         let before = ServerCounts::read(metrics)?;
-        let (report, _, socket_drops) = self.run(|tracer| {
+        let drops = SocketDrops::of(self.agent);
+        let (report, _) = self.run(|tracer| {
             on_threads(time, threads, |is_over| {
                 while !is_over() {
                     let span = tracer.start_span("GET /orders");
@@ -235,15 +240,14 @@ impl<'a> LoadTest<'a> {
             });
         })?;
         let read = || StepResult::Ok(ServerCounts::read(metrics)?.since(before));
-        settled(report.stats.sent, || {
+        settled(report.stats.sent, self.quiet, || {
             let ServerCounts { stored, dropped, .. } = read()?;
             Ok(stored + dropped)
         })?;
-        Ok(Saturation { report, server: read()?, socket_drops })
+        Ok(Saturation { report, server: read()?, socket_drops: drops.since() })
     }
 
-    fn run(&self, make: impl FnOnce(&Tracer)) -> StepResult<(FlushReport, Duration, Option<u64>)> {
-        let drops_before = socket_drops(self.agent);
+    fn run(&self, make: impl FnOnce(&Tracer)) -> StepResult<(FlushReport, Duration)> {
         let (tracer, closer) = Tracer::builder("burst")
             .agent(self.agent)
             .pacing(self.pacing)
@@ -252,9 +256,7 @@ impl<'a> LoadTest<'a> {
         let began = Instant::now();
         make(&tracer);
         let made_in = began.elapsed();
-        let report = closer.close(self.close_timeout);
-        let drops = socket_drops(self.agent).zip(drops_before);
-        Ok((report, made_in, drops.map(|(after, before)| after - before)))
+        Ok((closer.close(self.close_timeout), made_in))
     }
 }
 
@@ -276,11 +278,15 @@ fn child_of(tracer: &Tracer, root: &jaeger_client::Span) {
     span.set_tag("http.status_code", 200);
 }
 
-/// Calls `read` until its value has reached `enough`, or has not changed for a while, and returns the value.
-pub(crate) fn settled(enough: u64, mut read: impl FnMut() -> StepResult<u64>) -> StepResult<u64> {
+/// Calls `read` until its value has reached `enough`, or has not changed for the time `quiet`, and returns it.
+pub(crate) fn settled(
+    enough: u64,
+    quiet: Duration,
+    mut read: impl FnMut() -> StepResult<u64>,
+) -> StepResult<u64> {
     let mut last = read()?;
     let mut changed = Instant::now();
-    while last < enough && changed.elapsed() < QUIET {
+    while last < enough && changed.elapsed() < quiet {
         thread::sleep(Duration::from_millis(100));
         let now = read()?;
         if now != last {
@@ -300,8 +306,29 @@ fn saved(metrics: &str) -> StepResult<u64> {
     Ok(page.lines().filter(is_saved).filter_map(value).sum())
 }
 
-/// Returns the number of datagrams that an IPv4 socket has dropped so far, from `/proc/net/udp`.
-fn socket_drops(agent: &str) -> Option<u64> {
+/// The datagrams that an agent's socket drops from some moment on. They are read once the server has stored
+/// what it received: the operating system may deliver a datagram after it was sent.
+struct SocketDrops<'a> {
+    agent: &'a str,
+    before: Option<u64>,
+}
+
+impl<'a> SocketDrops<'a> {
+    fn of(agent: &'a str) -> Self {
+        Self { agent, before: socket_drops(agent) }
+    }
+
+    fn since(&self) -> Option<u64> {
+        Some(socket_drops(self.agent)?.saturating_sub(self.before?))
+    }
+}
+
+/// Returns the number of datagrams that an IPv4 socket has dropped so far, from `/proc/net/udp`; none if
+/// there is no such socket in this network namespace.
+///
+/// `agent` is its address, as `host:port`.
+#[must_use]
+pub fn socket_drops(agent: &str) -> Option<u64> {
     let port: u16 = agent.rsplit_once(':')?.1.parse().ok()?;
     let port = format!(":{port:04X}");
     let table = fs::read_to_string("/proc/net/udp").ok()?;
@@ -313,5 +340,5 @@ fn socket_drops(agent: &str) -> Option<u64> {
 
 const SPANS_PER_TRACE: u64 = 1_000;
 
-/// The time without a change after which a server has stored everything, even on a loaded machine.
-const QUIET: Duration = Duration::from_secs(10);
+/// See [`LoadTest::quiet`].
+pub(crate) const QUIET: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::burst::settled;
+use crate::burst::{QUIET, settled};
 use crate::command::INTERVAL;
 use crate::opt_in::StepResult;
 use crate::span;
@@ -107,7 +107,7 @@ impl Query {
     ///
     /// As [`spans`](Self::spans).
     pub fn count_settled(&self, traces: &[String], enough: u64) -> StepResult<u64> {
-        settled(enough, || traces.iter().map(|trace_id| self.count(trace_id)).sum())
+        settled(enough, QUIET, || traces.iter().map(|trace_id| self.count(trace_id)).sum())
     }
 
     fn count(&self, trace_id: &str) -> StepResult<u64> {
