@@ -181,6 +181,28 @@ impl Worker {
         }
     }
 
+    /// Passes a buffer to the destination, or to each of several, and reuses its memory.
+    fn send_buffer(&mut self, mut buffer: Buffer) {
+        match &mut self.exporters {
+            Exporters::One(exporter) => {
+                exporter.receive(&self.buffers, &mut buffer);
+                self.spare.give_back(buffer);
+            }
+            Exporters::Several(threads) => {
+                // A partial buffer may wait long for a slow destination.
+                if let Some(unused) = buffer.compact() {
+                    self.spare.give_back_bytes(unused);
+                }
+                let shared = Arc::new(buffer);
+                for thread in threads {
+                    thread.enqueue(&shared);
+                }
+                self.spare.give_back_shared(shared);
+            }
+            Exporters::Unstarted(_) => {}
+        }
+    }
+
     /// Compares the tracer's clock with the system's. Returns when to do that again.
     fn discipline_clock(&self) -> Option<Instant> {
         let again = self.duties.discipline_clock.as_ref()?()?;
@@ -249,28 +271,6 @@ impl Worker {
         }
         for buffer in partial {
             self.send_buffer(buffer);
-        }
-    }
-
-    /// Passes a buffer to the destination, or to each of several, and reuses its memory.
-    fn send_buffer(&mut self, mut buffer: Buffer) {
-        match &mut self.exporters {
-            Exporters::One(exporter) => {
-                exporter.receive(&self.buffers, &mut buffer);
-                self.spare.give_back(buffer);
-            }
-            Exporters::Several(threads) => {
-                // A partial buffer may wait long for a slow destination.
-                if let Some(unused) = buffer.compact() {
-                    self.spare.give_back_bytes(unused);
-                }
-                let shared = Arc::new(buffer);
-                for thread in threads {
-                    thread.enqueue(&shared);
-                }
-                self.spare.give_back_shared(shared);
-            }
-            Exporters::Unstarted(_) => {}
         }
     }
 
