@@ -5,6 +5,9 @@
 //! through a bounded queue, once for hundreds of spans. Every span is in exactly one place at any
 //! moment: in a buffer, in the queue, or in one of the final counts; moving it between them is one
 //! step under the locks that [`ShardedBuffers::read`] takes.
+//!
+//! The functions are in the order of a span's path: `accept`, `place_span`, `hand_over`, `next_queued`, the queue's
+//! `push` and `pop` behind them.
 
 mod accounting;
 #[cfg(test)]
