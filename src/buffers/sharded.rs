@@ -65,7 +65,8 @@ pub(crate) struct ShardedBuffers {
     /// The size of the largest span that some destination accepts without trimming; such a span gets
     /// its own buffer if necessary.
     max_whole_span: usize,
-    spare: Receiver<Vec<u8>>,
+    /// Memory of sent buffers; none once all is closed.
+    spare: Mutex<Option<Receiver<Vec<u8>>>>,
     counts: Mutex<BufferCounts>,
     origin: ProcessOrigin,
     /// The number of spans that a forked process has lost.
@@ -93,7 +94,7 @@ impl ShardedBuffers {
             headroom,
             room: AtomicUsize::new(room_in(max_bytes, process_bytes)),
             max_whole_span,
-            spare,
+            spare: Mutex::new(Some(spare)),
             counts: Mutex::new(BufferCounts {
                 queue: Queue::new(limits, wake),
                 in_queue: 0,
@@ -168,7 +169,7 @@ impl ShardedBuffers {
         let buffer = &mut shard.buffer;
         if buffer.bytes.is_empty() {
             // Memory of an earlier buffer, if there is any.
-            buffer.bytes = self.spare.try_recv().unwrap_or_default();
+            buffer.bytes = self.spare_memory().unwrap_or_default();
         }
         // A writer may go beyond a span's end by as much as it may overestimate its size, and the
         // trailer follows the last span. The memory may be from before a change of the limit.
@@ -190,6 +191,10 @@ impl ShardedBuffers {
         if buffer.end - self.headroom >= room {
             self.hand_over(shard);
         }
+    }
+
+    fn spare_memory(&self) -> Option<Vec<u8>> {
+        lock::acquire(&self.spare, &self.origin)?.as_ref()?.try_recv().ok()
     }
 
     /// Pushes a full buffer to the queue. If the queue is full its spans are dropped and counted:
@@ -227,7 +232,8 @@ impl ShardedBuffers {
         self.counts().map_or(0, |counts| counts.queue.len())
     }
 
-    /// Takes the contents of all buffers, full or not. With `close`, no span is accepted after it.
+    /// Takes the contents of all buffers, full or not. With `close`, no span is accepted after it, and no
+    /// memory is kept.
     pub(crate) fn take_partial(&self, close: bool, mut take: impl FnMut(Buffer)) {
         for locked in &self.shards {
             let Some(mut shard) = lock::acquire(&locked.shard, &self.origin) else { continue };
@@ -235,14 +241,20 @@ impl ShardedBuffers {
             if close {
                 shard.limit = 0;
             }
-            if shard.buffer.spans == 0 {
+            if shard.buffer.spans == 0 && !close {
                 continue;
             }
             let buffer = std::mem::replace(&mut shard.buffer, Buffer::empty(self.headroom));
             shard.limit = 0;
             self.change_counts(|counts| counts.in_queue += buffer.spans as u64);
             drop(shard);
-            take(buffer);
+            if buffer.spans > 0 {
+                take(buffer);
+            }
+        }
+        if close {
+            let spare = lock::acquire(&self.spare, &self.origin).and_then(|mut spare| spare.take());
+            drop(spare);
         }
     }
 

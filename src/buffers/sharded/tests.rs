@@ -1,8 +1,9 @@
-//! Tests of the queue.
+//! Tests of the queue and of the close.
 
 use crossbeam_channel::{Receiver, bounded};
 
 use super::*;
+use crate::encoding::SpanView;
 
 /// A buffer that takes so much memory, all of it used.
 fn buffer(bytes: usize, spans: usize) -> Buffer {
@@ -90,4 +91,23 @@ fn the_reporters_thread_is_woken_and_without_it_nothing_is_taken() {
     assert!(woken.try_recv().is_ok());
     drop(woken);
     assert!(queue.push(buffer(500, 1)).is_err());
+}
+
+#[test]
+fn closed_buffers_keep_no_memory() {
+    let ((wake, _woken), (keep, spare)) = (bounded(1), bounded(4));
+    let origin = ProcessOrigin::here().unwrap();
+    let limits = QueueLimits { spans: 100, bytes: 1 << 20 };
+    let sizes = (65_000, 100, 65_000);
+    let buffers = ShardedBuffers::new(2, sizes, limits, (wake, spare), &origin);
+    (0..3).for_each(|_| keep.try_send(vec![0; 65_000]).unwrap());
+    let mut spans = 0;
+    for close in [false, true] {
+        assert_eq!(buffers.accept_view(&SpanView::default()), Accepted::Yes);
+        buffers.take_partial(close, |buffer| spans += buffer.spans);
+    }
+    let capacity = |locked: &LockedShard| locked.shard.try_lock().unwrap().buffer.bytes.capacity();
+    assert_eq!((spans, buffers.shards.iter().map(capacity).sum::<usize>()), (2, 0));
+    assert!(keep.try_send(Vec::new()).is_err(), "memory is still collected");
+    assert_eq!(buffers.accept_view(&SpanView::default()), Accepted::Closed);
 }
