@@ -27,6 +27,8 @@ pub(crate) struct ClientOptions<'o> {
     pub(crate) body_timeout: Duration,
     /// The maximum length of a response's body.
     pub(crate) max_response_bytes: u64,
+    /// The number of connections that are kept open between requests.
+    pub(crate) idle_connections: usize,
     pub(crate) proxy: &'o ProxyConfig,
     pub(crate) tls: TlsOptions<'o>,
 }
@@ -285,7 +287,7 @@ fn agent(options: &ClientOptions<'_>, proxy: Option<Proxy>) -> Result<Agent, Con
         .max_redirects_will_error(false)
         .proxy(proxy)
         .user_agent(USER_AGENT)
-        .max_idle_connections(1);
+        .max_idle_connections(options.idle_connections);
     #[cfg(feature = "tls")]
     let builder = builder.tls_config(options.tls.config()?);
     Ok(builder.build().new_agent())

@@ -51,6 +51,8 @@ impl HttpFetch {
             timeout,
             body_timeout: timeout,
             max_response_bytes: MAX_BODY_BYTES,
+            // The next poll comes long after a connection would be closed again.
+            idle_connections: 0,
             proxy,
             tls: TlsOptions::default(),
         };

@@ -125,6 +125,7 @@ impl HttpTransport {
             // A slow body of a response must not delay messages.
             body_timeout: timeout.min(MAX_RESPONSE_TIME),
             max_response_bytes,
+            idle_connections: 1,
             proxy: &config.proxy,
             tls: TlsOptions {
                 names: receiver.tls_names(),
