@@ -67,6 +67,7 @@ mod address;
 mod buffers;
 mod clock;
 mod config;
+mod destructors;
 mod diag;
 mod environment;
 mod error;

@@ -480,6 +480,18 @@ fn live_bytes(sampled: bool, start: impl Fn(&Tracer, &Span) -> Span) -> u64 {
 }
 
 #[test]
+fn tracers_that_are_closed_and_dropped_leave_little_memory() {
+    let use_up = |sampled| {
+        let builder = Tracer::builder("alloc").sampler(ConstSampler::new(sampled)).null_reporter();
+        let (tracer, _closer) = builder.build().unwrap();
+        (0..3).for_each(|_| tree(&tracer));
+    };
+    [true, false].into_iter().for_each(use_up);
+    let info = allocation_counter::measure(|| (0..200).for_each(|nth| use_up(nth % 2 == 0)));
+    assert!(info.bytes_current < 20_000, "{info:?}");
+}
+
+#[test]
 fn what_allocates_is_counted() {
     let count = allocations(REPORTERS[0], false, |_, _| drop(std::hint::black_box(vec![0_u8])));
     assert_eq!(count, BURSTS * OPERATIONS);

@@ -36,6 +36,10 @@ impl Sampler for ConstSampler {
         true
     }
 
+    fn holds_other_values(&self) -> bool {
+        false
+    }
+
     #[inline]
     fn decide_by_id(&self, _trace_id: TraceId) -> DecisionById<'_> {
         DecisionById::new(self.sample, &self.tags)

@@ -109,6 +109,10 @@ impl Sampler for GuaranteedThroughputSampler {
         true
     }
 
+    fn holds_other_values(&self) -> bool {
+        false
+    }
+
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         let now = span.monotonic_nanos();
         Decision::new(self.decide(span, now))

@@ -116,6 +116,13 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Returns whether the sampler holds values that are not its own, as another sampler: their
+    /// destructors may be waited for.
+    #[doc(hidden)]
+    fn holds_other_values(&self) -> bool {
+        true
+    }
+
     /// Returns whether the sampler may defer its decision. Only then is a
     /// [retryable](Decision::retryable) decision not final, and only then are the three methods
     /// below called. Called once, when a tracer is built; by default no decision is deferred, and
@@ -229,7 +236,7 @@ pub trait Sampler: fmt::Debug + Send + Sync {
 }
 
 macro_rules! forward {
-    ($($pointer:ident),*) => {$(
+    ($($pointer:ident: $is_shared:literal),*) => {$(
         impl<S: Sampler + ?Sized> Sampler for $pointer<S> {
             fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
                 (**self).on_create_span(span)
@@ -241,6 +248,10 @@ macro_rules! forward {
 
             fn is_built_in(&self) -> bool {
                 (**self).is_built_in()
+            }
+
+            fn holds_other_values(&self) -> bool {
+                $is_shared || (**self).holds_other_values()
             }
 
             fn may_defer(&self) -> bool {
@@ -294,7 +305,7 @@ macro_rules! forward {
     )*};
 }
 
-forward!(Arc, Box);
+forward!(Arc: true, Box: false);
 
 /// Implements `Debug` as the sampler's rule: the fields are long and may hold secrets.
 macro_rules! debug_by_rule {

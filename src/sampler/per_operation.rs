@@ -195,6 +195,10 @@ impl Sampler for PerOperationSampler {
         true
     }
 
+    fn holds_other_values(&self) -> bool {
+        false
+    }
+
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         let sample = self.decide(span);
         if self.late_binding { Decision::retryable(sample) } else { Decision::new(sample) }

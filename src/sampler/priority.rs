@@ -82,6 +82,10 @@ impl Sampler for PrioritySampler {
         true
     }
 
+    fn holds_other_values(&self) -> bool {
+        self.delegates.iter().any(|delegate| delegate.sampler.holds_other_values())
+    }
+
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.call(span, |sampler, span| sampler.on_create_span(span))
     }

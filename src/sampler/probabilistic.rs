@@ -111,6 +111,10 @@ impl Sampler for ProbabilisticSampler {
         true
     }
 
+    fn holds_other_values(&self) -> bool {
+        false
+    }
+
     #[inline]
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         DecisionById::new(self.is_sampled(trace_id), &self.tags)

@@ -105,6 +105,10 @@ impl Sampler for RateLimitingSampler {
         true
     }
 
+    fn holds_other_values(&self) -> bool {
+        false
+    }
+
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         // Read outside the lock: a clock may be a user callback.
         let now = span.monotonic_nanos();

@@ -160,6 +160,10 @@ impl Sampler for TagMatchingSampler {
         true
     }
 
+    fn holds_other_values(&self) -> bool {
+        false
+    }
+
     fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         Decision::retryable(false)
     }

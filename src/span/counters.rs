@@ -3,14 +3,14 @@
 
 use std::array;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::record::Sampled;
 use super::shared::SpanShared;
 use crate::stats::Stats;
 use crate::tail::TailSampler;
-use crate::thread_index::{EXCLUSIVE, assigned_index, thread_index};
+use crate::thread_index::{EXCLUSIVE, assigned_index, keeping_index, thread_index};
 
 /// A thread's reference to the shared part of a tracer, with its own counters. The reference count is
 /// not shared by all threads either: with one count for all, two threads that make spans spend more
@@ -21,6 +21,9 @@ pub(crate) struct Stripe {
     shared: Arc<SpanShared>,
     /// The index of the thread that alone writes `own`, or [`NO_OWNER`].
     owner: usize,
+    /// The index of the thread that may keep references to the stripe which no span needs: the owner, if
+    /// [`SpanShared::may_be_pooled`] allows it, as long as the tracer may start spans.
+    keeper: AtomicUsize,
     /// Written without locked instructions.
     own: Counters,
     by_others: CountersByOthers,
@@ -96,6 +99,7 @@ impl Stripe {
         Arc::new(Self {
             shared: Arc::clone(shared),
             owner,
+            keeper: AtomicUsize::new(if shared.may_be_pooled { owner } else { NO_OWNER }),
             own: Counters::default(),
             by_others: CountersByOthers::default(),
         })
@@ -105,12 +109,22 @@ impl Stripe {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
+    /// Returns whether the thread that owns the stripe may keep references to it which no span needs.
+    pub(in crate::span) fn may_be_kept(&self) -> bool {
+        self.keeper.load(Ordering::Relaxed) != NO_OWNER
+    }
+
+    /// Returns whether the calling thread may do that.
+    #[inline(always)]
+    pub(in crate::span) fn may_be_kept_here(&self) -> bool {
+        self.keeper.load(Ordering::Relaxed) == keeping_index()
+    }
+
     /// Adds to a counter. Who reads the sum sees all that was done before.
     #[inline(always)]
     fn add(&self, spans: u64, counter: impl Fn(&Counters) -> &AtomicU64) {
         if self.owner == assigned_index() {
-            let own = counter(&self.own);
-            own.store(own.load(Ordering::Relaxed).wrapping_add(spans), Ordering::Release);
+            add_by_owner(spans, counter(&self.own));
         } else {
             add_by_other(spans, counter(&self.by_others.counters));
         }
@@ -120,6 +134,12 @@ impl Stripe {
     #[inline(always)]
     pub(super) fn count_started(&self, span_origin: SpanOrigin, sampled: Sampled) {
         self.add(1, |counters| counters.started(span_origin, sampled));
+    }
+
+    /// Counts a started span on the thread that owns the stripe.
+    #[inline(always)]
+    pub(super) fn count_started_by_owner(&self, span_origin: SpanOrigin, sampled: Sampled) {
+        add_by_owner(1, self.own.started(span_origin, sampled));
     }
 
     /// Counts a span that joined as the first of its process, beside its count as started.
@@ -138,10 +158,22 @@ impl Stripe {
         self.count_not_sampled_by(1);
     }
 
+    /// Counts the same on a thread that may keep references, and so is the owner.
+    #[inline(always)]
+    pub(in crate::span) fn count_not_sampled_by_owner(&self) {
+        add_by_owner(1, &self.own.not_sampled);
+    }
+
     #[inline]
     pub(crate) fn count_not_sampled_by(&self, spans: u64) {
         self.add(spans, |counters| &counters.not_sampled);
     }
+}
+
+/// Adds to a counter that the calling thread alone writes.
+#[inline(always)]
+fn add_by_owner(spans: u64, counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(spans), Ordering::Release);
 }
 
 /// Adds to a counter that several threads write.
@@ -200,6 +232,11 @@ impl Stripes {
             }
             None => &self.0.shared[index % self.0.shared.len()],
         }
+    }
+
+    /// Has no more references to the stripes kept, as their tracer is gone.
+    pub(crate) fn leave_pools(&self) {
+        self.each().for_each(|stripe| stripe.keeper.store(NO_OWNER, Ordering::Relaxed));
     }
 
     fn each(&self) -> impl Iterator<Item = &Arc<Stripe>> {

@@ -60,6 +60,9 @@ pub(crate) struct SpanShared {
     /// The tracer, for code that has a span alone. Its type is not known here.
     pub(crate) tracer: OnceLock<Weak<dyn Any + Send + Sync>>,
     pub(crate) process: OwnProcess,
+    /// Whether it may outlive the tracer and its spans for a while: it holds no value of the caller's with
+    /// a destructor, which the caller may wait for.
+    pub(crate) may_be_pooled: bool,
     pub(crate) diagnostics: Arc<Diagnostics>,
     pub(crate) incidents: Incidents,
 }

@@ -66,6 +66,11 @@ impl TracerBuilder {
         diagnostics
             .call(Callback::FormatKeys, || check_keys(format.keys()))
             .unwrap_or(Err(panicked))?;
+        // The instruments of `rpc_metrics` are the caller's too.
+        let may_be_pooled = !self.has_destructors
+            && !self.rpc_metrics
+            && self.baggage.is_none()
+            && self.throttler.is_none();
         let next =
             |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
         let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::system_63);
@@ -166,6 +171,7 @@ impl TracerBuilder {
                 origin,
                 is_closed_in_fork: false.into(),
             },
+            may_be_pooled,
             diagnostics: Arc::clone(&diagnostics),
             incidents: Incidents::default(),
         });

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::ClockChoice;
+use crate::destructors::has_destructor;
 use crate::diag::{Brief, Logger};
 use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
@@ -57,6 +58,8 @@ pub struct TracerBuilder {
     pub(super) shards: usize,
     pub(super) drop_timeout: Duration,
     pub(super) disabled: bool,
+    /// Whether a value of the caller's that the spans' shared part holds has a destructor.
+    pub(super) has_destructors: bool,
 }
 
 impl fmt::Debug for TracerBuilder {
@@ -117,11 +120,13 @@ impl TracerBuilder {
             shards: cores.max(4),
             drop_timeout: defaults::CLOSE_TIMEOUT,
             disabled: false,
+            has_destructors: false,
         }
     }
 
     /// Sets the sampler; by default every trace is recorded.
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
+        self.has_destructors |= has_destructor(&sampler) && sampler.holds_other_values();
         self.sampler = guarded(sampler);
         self
     }
@@ -218,6 +223,8 @@ impl TracerBuilder {
 
     /// Stores finished spans in memory, for tests.
     pub fn in_memory(mut self, reporter: &InMemoryReporter) -> Self {
+        // The spans in it are the caller's.
+        self.has_destructors = true;
         self.target = Target::InMemory(reporter.clone());
         self
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::builder::TracerBuilder;
 use crate::clock::{Clock, ClockChoice};
+use crate::destructors::has_destructor;
 use crate::diag::Logger;
 use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
@@ -35,6 +36,7 @@ impl TracerBuilder {
     /// Sets the logger for errors; standard error by default. At most one message a minute for each
     /// cause.
     pub fn logger(mut self, logger: impl Logger + 'static) -> Self {
+        self.has_destructors |= has_destructor(&logger);
         self.logger = Some(Box::new(logger));
         self
     }
@@ -91,6 +93,7 @@ impl TracerBuilder {
     /// added, those of [finished spans](crate::ObserverInterest::finished_spans) alone after the others.
     /// Asks for the observer's [interest](crate::Observer::interest) when the tracer is built.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.has_destructors |= has_destructor(&observer);
         self.observers.push(Box::new(observer));
         self
     }
@@ -118,6 +121,7 @@ impl TracerBuilder {
 
     /// Sets the clock.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.has_destructors |= has_destructor(&clock);
         self.clock = ClockChoice::Custom(Box::new(clock));
         self
     }
@@ -157,6 +161,7 @@ impl TracerBuilder {
 
     /// Sets the generator of ids; by default each thread has one.
     pub fn id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
+        self.has_destructors |= has_destructor(&ids);
         self.ids = Some(Box::new(ids));
         self
     }

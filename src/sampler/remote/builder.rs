@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::current::{Current, OperationLimits};
 use super::refresh::Shared;
 use super::{HttpSource, RemoteSampler, StrategySource};
+use crate::destructors::has_destructor;
 use crate::diag::Brief;
 use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
@@ -29,6 +30,7 @@ pub struct RemoteSamplerBuilder {
     fetch_timeout: Duration,
     proxy: ProxyConfig,
     operations: OperationLimits,
+    holds_other_values: bool,
 }
 
 /// Hides what is secret in the URL.
@@ -54,6 +56,7 @@ impl RemoteSamplerBuilder {
             fetch_timeout: DEFAULT_FETCH_TIMEOUT,
             proxy: ProxyConfig::default(),
             operations: OperationLimits { max: DEFAULT_MAX_OPERATIONS, late_binding: false },
+            holds_other_values: false,
         }
     }
 
@@ -66,6 +69,7 @@ impl RemoteSamplerBuilder {
 
     /// Sets a custom source of strategies in place of HTTP.
     pub fn source(mut self, source: impl StrategySource + 'static) -> Self {
+        self.holds_other_values |= has_destructor(&source);
         self.source = Some(Box::new(source));
         self
     }
@@ -79,6 +83,7 @@ impl RemoteSamplerBuilder {
     /// Sets a sampler until the first response, in place of a probability. It is neither started
     /// nor closed.
     pub fn initial(mut self, sampler: impl Sampler + 'static) -> Self {
+        self.holds_other_values |= has_destructor(&sampler) && sampler.holds_other_values();
         self.initial = Some(recognized(sampler));
         self
     }
@@ -144,6 +149,7 @@ impl RemoteSamplerBuilder {
             shared: Arc::new(shared),
             refresh_interval: self.refresh_interval,
             polling: Default::default(),
+            holds_other_values: self.holds_other_values,
         })
     }
 }

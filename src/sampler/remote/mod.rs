@@ -68,6 +68,7 @@ pub struct RemoteSampler {
     shared: Arc<Shared>,
     refresh_interval: Duration,
     polling: SharedPoller,
+    holds_other_values: bool,
 }
 
 impl RemoteSampler {
@@ -86,6 +87,10 @@ impl RemoteSampler {
 impl Sampler for RemoteSampler {
     fn is_built_in(&self) -> bool {
         true
+    }
+
+    fn holds_other_values(&self) -> bool {
+        self.holds_other_values
     }
 
     /// Decides only that a trace is not sampled, the most frequent case: tags could not be borrowed

@@ -61,7 +61,7 @@ impl Drop for NonRecording {
         if !self.is_untouched() {
             release_touched(self);
         } else if let Some(stripe) = self.take_stripe() {
-            stripe.count_not_sampled();
+            record::count_not_sampled(stripe);
         }
     }
 }
@@ -71,7 +71,7 @@ impl Drop for NonRecording {
 fn release_touched(span: &mut NonRecording) {
     let Some(state) = span.take_state_alone() else { return release_shared(span) };
     if let Some(stripe) = span.take_stripe() {
-        stripe.count_not_sampled();
+        record::count_not_sampled(stripe);
     }
     record::give_state(state);
 }
@@ -85,7 +85,7 @@ fn release_shared(span: &mut NonRecording) {
     let (record, state) = span.take_record();
     let Some(stripe) = span.take_stripe() else { return };
     if record.is_none() && !was_finished {
-        return stripe.count_not_sampled();
+        return record::count_not_sampled(stripe);
     }
     // The record's own state is dropped first, as the record keeps it for its next life.
     let state = state.filter(|_| record.as_ref().is_none_or(|record| record.shares_state()));
@@ -95,6 +95,7 @@ fn release_shared(span: &mut NonRecording) {
     if let Some(state) = state {
         record::give_state(state);
     }
+    record::give_stripe(stripe);
 }
 
 /// Drops a handle. The last one finishes the span, unless that was done, and returns its record to
@@ -128,6 +129,8 @@ impl Drop for SpanRecord {
         // other.
         if !self.data.get_mut().finished {
             finish_lost(self);
+        } else if let Some(kept) = self.stripe.take() {
+            record::release(kept);
         }
     }
 }

@@ -85,8 +85,7 @@ fn decided_by_call(stripe: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, s
 /// Starts the first span of a trace that is not recorded.
 #[inline]
 fn non_recording(stripe: &Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Span {
-    stripe.count_started(SpanOrigin::Trace, Sampled::No);
-    Span::non_recording(NonRecording::new(Arc::clone(stripe), trace_id, name))
+    Span::non_recording(NonRecording::new(record::count_non_recording(stripe), trace_id, name))
 }
 
 /// Starts the first span of a trace, with a record.

@@ -16,7 +16,11 @@ pub(super) use self::data::{FieldList, SpanData, may_be_priority, try_write};
 pub(super) use self::extras::SamplingRequest;
 pub(super) use self::non_recording::NonRecording;
 pub(super) use self::owned::{OwnedRecord, SharedRecord};
-pub(super) use self::pool::{copy_of, give, give_state, give_unstarted, take};
+pub(crate) use self::pool::leave_pools;
+pub(super) use self::pool::{
+    copy_of, count_non_recording, count_not_sampled, give, give_state, give_stripe, give_unstarted,
+    release, take,
+};
 pub(super) use self::reference::ParentKind;
 pub use self::reference::ReferenceSink;
 pub(super) use self::span_record::SpanRecord;

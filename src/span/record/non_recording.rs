@@ -208,7 +208,10 @@ impl NonRecording {
     fn make_record(&self, state: &mut Option<SharedState>, finished: bool) -> SharedRecord {
         let mut owned = pool::take();
         let record = &mut *owned;
-        record.stripe.clone_from(&self.parts.stripe);
+        match &self.parts.stripe {
+            Some(stripe) => record.set_tracer(stripe),
+            None => record.stripe = None,
+        }
         record.reset_state(0);
         match state {
             Some(state) => record.join_state(SharedState::clone(state)),

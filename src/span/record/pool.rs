@@ -1,13 +1,18 @@
 //! The pool of records: each thread has some, and exchanges more with a shared pool.
 
 use std::cell::{Cell, RefCell};
-use std::hint;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{hint, mem};
 
 use crate::lock::{Mutex, MutexGuard};
 
 use super::owned::OwnedRecord;
 use super::span_record::SpanRecord;
-use super::trace_state::SharedState;
+use super::trace_state::{Sampled, SharedState};
+use crate::span::counters::{SpanOrigin, Stripe, Stripes};
+use crate::thread_index::{start_keeping, stop_keeping};
 
 /// The `count` entries that a thread returned last.
 struct Recent<T> {
@@ -51,6 +56,8 @@ struct Pool {
     /// it.
     state: Cell<Option<SharedState>>,
     other_states: Recent<SharedState>,
+    /// The value of [`GONE`] when references to tracers were last dropped that are gone.
+    gone: Cell<usize>,
 }
 
 impl Pool {
@@ -60,12 +67,23 @@ impl Pool {
             others: RefCell::new(Vec::new()),
             state: Cell::new(None),
             other_states: Recent::new(),
+            gone: Cell::new(0),
         }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        stop_keeping();
+        take_spare().into_iter().for_each(release);
     }
 }
 
 thread_local! {
     static POOL: Pool = const { Pool::new() };
+    /// A reference for the next span without a record. Without a destructor, which would be looked for at
+    /// each access: that of the pool drops it.
+    static SPARE: Cell<Option<ManuallyDrop<Arc<Stripe>>>> = const { Cell::new(None) };
 }
 
 /// Records beyond the threads' own pools: spans are often finished on another thread than they were
@@ -76,6 +94,9 @@ static SHARED: Mutex<Vec<OwnedRecord>> = Mutex::new(Vec::new());
 /// when it has none it takes as many from there.
 const POOL_RECORDS: usize = 64;
 const SHARED_RECORDS: usize = 1024;
+
+/// The number of tracers that are gone.
+static GONE: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes a record from the pool, or makes one.
 #[inline]
@@ -106,6 +127,11 @@ pub(in crate::span) fn give(record: OwnedRecord) {
             give_back(pool, other);
         }
     });
+}
+
+/// Takes the reference that is kept for the next span without a record.
+fn take_spare() -> Option<Arc<Stripe>> {
+    SPARE.try_with(Cell::take).ok().flatten().map(ManuallyDrop::into_inner)
 }
 
 /// Returns a record to the pool that no span was started with.
@@ -168,20 +194,153 @@ fn give_other_state(state: SharedState) {
 
 #[inline(never)]
 fn give_back(pool: &Pool, record: OwnedRecord) {
-    let Ok(mut others) = pool.others.try_borrow_mut() else { return };
-    if others.len() >= POOL_RECORDS {
-        spill(&mut others);
+    let spilled = {
+        let Ok(mut others) = pool.others.try_borrow_mut() else { return };
+        let is_full = others.len() >= POOL_RECORDS;
+        let spilled = if is_full { others.split_off(POOL_RECORDS / 2) } else { Vec::new() };
+        others.push(record);
+        spilled
+    };
+    if !spilled.is_empty() {
+        spill(spilled);
     }
-    others.push(record);
 }
 
 #[cold]
-fn spill(pool: &mut Vec<OwnedRecord>) {
-    let mut spilled = pool.split_off(POOL_RECORDS / 2);
+fn spill(mut spilled: Vec<OwnedRecord>) {
+    // The thread that gets a record has its own stripes, and a reference would stay for ever.
+    spilled.iter_mut().filter_map(|record| record.stripe.take()).for_each(release);
     let Some(mut shared) = lock_shared() else { return };
     let room = SHARED_RECORDS.saturating_sub(shared.len());
     spilled.truncate(room);
     shared.append(&mut spilled);
+}
+
+impl SpanRecord {
+    /// Sets the tracer. A pooled record mostly refers to it already.
+    #[inline(always)]
+    pub(in crate::span) fn set_tracer(&mut self, stripe: &Arc<Stripe>) {
+        if !self.stripe.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, stripe)) {
+            replace(&mut self.stripe, stripe);
+        }
+    }
+}
+
+/// Counts a span without a record that starts a trace, and returns its reference to the stripe, which is that
+/// of the calling thread: the reference that is kept, if there is one.
+#[inline(always)]
+pub(in crate::span) fn count_non_recording(stripe: &Arc<Stripe>) -> Arc<Stripe> {
+    match SPARE.try_with(Cell::take) {
+        Ok(Some(spare)) if Arc::ptr_eq(&spare, stripe) => {
+            spare.count_started_by_owner(SpanOrigin::Trace, Sampled::No);
+            ManuallyDrop::into_inner(spare)
+        }
+        spare => other_stripe(spare.ok().flatten(), stripe),
+    }
+}
+
+#[inline(never)]
+fn other_stripe(spare: Option<ManuallyDrop<Arc<Stripe>>>, stripe: &Arc<Stripe>) -> Arc<Stripe> {
+    stripe.count_started(SpanOrigin::Trace, Sampled::No);
+    let mut kept = spare.map(ManuallyDrop::into_inner);
+    replace(&mut kept, stripe);
+    kept.unwrap_or_else(|| Arc::clone(stripe))
+}
+
+/// Counts a span without a record that ends and is not sampled, and keeps its reference to the stripe for the
+/// next one, if it may be kept here.
+#[inline(always)]
+pub(in crate::span) fn count_not_sampled(stripe: Arc<Stripe>) {
+    if !stripe.may_be_kept_here() {
+        return count_and_drop(stripe);
+    }
+    stripe.count_not_sampled_by_owner();
+    keep(stripe);
+}
+
+#[inline(never)]
+fn count_and_drop(stripe: Arc<Stripe>) {
+    stripe.count_not_sampled();
+}
+
+#[inline(always)]
+fn keep(stripe: Arc<Stripe>) {
+    if let Ok(Some(before)) = SPARE.try_with(|spare| spare.replace(Some(ManuallyDrop::new(stripe))))
+    {
+        drop_stripe(ManuallyDrop::into_inner(before));
+    }
+}
+
+/// Keeps a reference to the stripe for the next span without a record, if it may be kept here.
+pub(in crate::span) fn give_stripe(stripe: Arc<Stripe>) {
+    if stripe.may_be_kept_here() {
+        keep(stripe);
+    }
+}
+
+#[inline(never)]
+fn drop_stripe(stripe: Arc<Stripe>) {
+    drop(stripe);
+}
+
+/// Refers to another stripe, in place of one that was kept.
+#[inline(never)]
+fn replace(kept: &mut Option<Arc<Stripe>>, stripe: &Arc<Stripe>) {
+    if let Some(before) = kept.replace(Arc::clone(stripe)) {
+        release(before);
+    }
+    if !stripe.may_be_kept() {
+        return;
+    }
+    let gone = GONE.load(Ordering::Relaxed);
+    let seen = POOL.try_with(|pool| {
+        // From here on it is dropped when the thread ends.
+        start_keeping();
+        pool.gone.replace(gone)
+    });
+    if seen.is_ok_and(|seen| seen != gone) {
+        release_gone();
+    }
+}
+
+/// Drops a reference that no span needs. In a forked process the tracer may be the parent's, whose parts
+/// may be locked for ever: it is left.
+#[cold]
+#[inline(never)]
+pub(in crate::span) fn release(stripe: Arc<Stripe>) {
+    if stripe.is_forked() {
+        mem::forget(stripe);
+    }
+}
+
+/// Has references to a tracer dropped that is gone: those of this thread now, those of each other one when
+/// it starts a span of another tracer, or ends.
+pub(crate) fn leave_pools(stripes: &Stripes) {
+    stripes.leave_pools();
+    GONE.fetch_add(1, Ordering::Relaxed);
+    release_gone();
+}
+
+/// Drops the thread's references to tracers that are gone.
+#[cold]
+#[inline(never)]
+fn release_gone() {
+    let mut gone = Vec::new();
+    let _ = POOL.try_with(|pool| {
+        let is_gone = |stripe: &mut Arc<Stripe>| !stripe.may_be_kept();
+        for kept in &pool.recent.last {
+            let mut record = kept.take();
+            gone.extend(record.as_mut().and_then(|record| record.stripe.take_if(is_gone)));
+            kept.set(record);
+        }
+        if let Ok(mut others) = pool.others.try_borrow_mut() {
+            gone.extend(others.iter_mut().filter_map(|record| record.stripe.take_if(is_gone)));
+        }
+        let mut spare = take_spare();
+        gone.extend(spare.take_if(is_gone));
+        spare.into_iter().for_each(keep);
+    });
+    gone.into_iter().for_each(release);
 }
 
 /// Locks the shared pool, unless that takes longer than making a record. In a forked process it may
@@ -200,9 +359,13 @@ const MAX_TRIES: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+    use std::thread;
+
     use super::super::large::SMALL_BYTES;
     use super::*;
     use crate::Tracer;
+    use crate::sampler::ConstSampler;
 
     fn tracer() -> (Tracer, crate::Closer) {
         Tracer::builder("s").null_reporter().build().unwrap()
@@ -246,5 +409,62 @@ mod tests {
             std::iter::repeat_with(|| SHARED.try_lock().map(|records| records.len()));
         let shared = attempts.find_map(|count| count).unwrap();
         assert!(shared > 0 && shared <= SHARED_RECORDS, "{shared} records");
+    }
+
+    /// Starts and ends spans, and returns what tells whether the stripe of the thread is still there.
+    fn use_up(tracer: &Tracer) -> Weak<Stripe> {
+        let root = tracer.start_span("op");
+        let weak = root.stripe().map(Arc::downgrade).unwrap();
+        let deep: Vec<_> = (0..40).map(|_| tracer.span("below").child_of(&root).start()).collect();
+        drop((root, deep));
+        weak
+    }
+
+    fn is_there(stripe: &Weak<Stripe>) -> bool {
+        stripe.strong_count() > 0
+    }
+
+    #[test]
+    fn the_references_that_a_thread_keeps_are_dropped_where_the_tracer_is_gone_or_the_thread_ends()
+    {
+        for sampled in [true, false] {
+            let build = move || {
+                let sampler = ConstSampler::new(sampled);
+                Tracer::builder("s").null_reporter().sampler(sampler).build().unwrap()
+            };
+            let here = build();
+            let stripe = use_up(&here.0);
+            assert!(stripe.strong_count() > 1, "none is kept");
+            drop(here);
+            assert!(!is_there(&stripe), "its own thread keeps it");
+
+            let (to_drop, dropped) = (build(), build());
+            let (stripes, kept) = thread::spawn(move || {
+                let stripes = [&to_drop.0, &dropped.0].map(use_up);
+                thread::spawn(|| drop((to_drop, dropped))).join().unwrap();
+                let kept = stripes.iter().filter(|stripe| is_there(stripe)).count();
+                (stripes, kept)
+            })
+            .join()
+            .unwrap();
+            assert!(kept > 0, "nothing is kept");
+            assert!(!stripes.iter().any(is_there), "kept beyond the end of the thread");
+        }
+    }
+
+    #[test]
+    fn a_thread_keeps_no_references_to_tracers_that_are_gone_once_it_uses_another() {
+        let used = thread::spawn(|| {
+            let mut used = Vec::new();
+            for _ in 0..200 {
+                let tracer = tracer();
+                used.push(use_up(&tracer.0));
+                thread::spawn(|| drop(tracer)).join().unwrap();
+                let kept = used.iter().filter(|stripe| is_there(stripe)).count();
+                assert!(kept <= 1, "{kept} of {}", used.len());
+            }
+            used
+        });
+        assert!(!used.join().unwrap().iter().any(is_there));
     }
 }

@@ -22,7 +22,8 @@ use crate::span::counters::Stripe;
 /// are beside the lock, the rest behind it.
 #[derive(Debug)]
 pub(crate) struct SpanRecord {
-    /// The tracer; none while the record is in a pool.
+    /// The tracer. In a pool it is that of the last span, which the next one is likely to need, if that
+    /// [may be kept](Stripe::may_be_kept_here).
     pub(crate) stripe: Option<Arc<Stripe>>,
     pub(crate) ids: Ids,
     /// The state that the trace's spans in this process share.
@@ -81,13 +82,6 @@ impl SpanRecord {
     /// that refers to itself shares the state and has no parent.
     pub(in crate::span) fn is_local_root(&self) -> bool {
         self.own.is_none() || self.ids.parent == SpanId::NONE
-    }
-
-    /// Sets the tracer. A pooled record has none that is to be dropped, which the compiler does not
-    /// know.
-    #[inline(always)]
-    pub(in crate::span) fn set_tracer(&mut self, stripe: &Arc<Stripe>) {
-        mem::forget(self.stripe.replace(Arc::clone(stripe)));
     }
 
     /// Resets the record's own state to these flags, and uses it.
@@ -202,7 +196,9 @@ impl SpanRecord {
     /// Clears the record for the next span. Returns false if it is too large to be reused.
     #[inline]
     pub(in crate::span) fn recycle(&mut self) -> bool {
-        self.stripe = None;
+        if self.stripe.as_ref().is_some_and(|stripe| !stripe.may_be_kept_here()) {
+            self.stripe = None;
+        }
         self.leave_state();
         let data = self.data.get_mut();
         if data.draft.has_rare_fields {

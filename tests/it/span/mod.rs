@@ -9,6 +9,7 @@ mod fast_clock;
 mod finish_observers;
 mod first_guess;
 mod inspect;
+mod kept_tracers;
 mod laws;
 mod logs;
 mod observer_laws;
