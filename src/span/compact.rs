@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::active::Scope;
 use super::owned::OwnedSpan;
+use super::record::SharedRecord;
 use super::repr::{RecordHandle, Repr, Span};
 
 /// A handle on a live span that is as large as a pointer, where a [`Span`] may hold a whole span that is
@@ -44,6 +45,11 @@ pub struct CompactSpan {
 }
 
 impl CompactSpan {
+    #[inline(always)]
+    pub(super) fn recorded(record: SharedRecord) -> Self {
+        Self { handle: RecordHandle::new(record) }
+    }
+
     /// Returns another handle on the span.
     #[inline]
     pub fn span(&self) -> Span {
@@ -63,8 +69,16 @@ impl CompactSpan {
 
     /// Finishes the span now, though there may be other handles on it.
     #[inline]
-    pub fn finish(self) {
-        OwnedSpan::new(self.into_span()).finish();
+    pub fn finish(mut self) {
+        // Where it is the only handle, the drop finishes the span for less.
+        if !self.handle.is_last_of_live() {
+            self.finish_shared();
+        }
+    }
+
+    #[inline(never)]
+    fn finish_shared(&self) {
+        self.span().finish();
     }
 
     /// Finishes the span at the given time, as [`Span::finish_at`] does.

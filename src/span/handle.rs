@@ -189,6 +189,25 @@ impl Span {
     pub fn active() -> Option<Self> {
         active::active()
     }
+
+    /// Returns whether a span is active on this thread, of any tracer. It costs less than to ask for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::Span;
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("op");
+    /// assert!(!Span::is_any_active());
+    /// let _active = span.activate();
+    /// assert!(Span::is_any_active());
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn is_any_active() -> bool {
+        active::is_any_active()
+    }
 }
 
 impl AsSpanContext for Span {

@@ -60,6 +60,11 @@ pub(super) struct RecordHandle(Option<SharedRecord>);
 
 impl RecordHandle {
     #[inline(always)]
+    pub(super) fn new(record: SharedRecord) -> Self {
+        Self(Some(record))
+    }
+
+    #[inline(always)]
     pub(super) fn get(&self) -> Option<&SharedRecord> {
         self.0.as_ref()
     }
@@ -76,6 +81,13 @@ impl RecordHandle {
         own.is_some_and(|own| own.is_same(stripe))
     }
 
+    /// Returns whether there is no other handle, and the span is not finished.
+    #[inline(always)]
+    pub(super) fn is_last_of_live(&mut self) -> bool {
+        let record = self.0.as_mut().and_then(SharedRecord::get_mut);
+        record.is_some_and(|record| !record.data.get_mut().finished)
+    }
+
     /// Takes the record out, so that the drop of the handle does nothing.
     #[inline(always)]
     pub(super) fn take(&mut self) -> Option<SharedRecord> {
@@ -86,7 +98,7 @@ impl RecordHandle {
 impl Span {
     #[inline]
     pub(super) fn recorded(record: SharedRecord) -> Self {
-        Self { repr: Repr::Recorded(RecordHandle(Some(record))) }
+        Self { repr: Repr::Recorded(RecordHandle::new(record)) }
     }
 
     /// Returns a span without a tracer, which does nothing.
@@ -133,9 +145,7 @@ impl Span {
     pub(super) fn is_last_of_live(&mut self) -> bool {
         match &mut self.repr {
             Repr::NonRecording(span) => span.is_untouched(),
-            Repr::Recorded(_) => {
-                self.unshared_record().is_some_and(|record| !record.data.get_mut().finished)
-            }
+            Repr::Recorded(record) => record.is_last_of_live(),
         }
     }
 

@@ -127,6 +127,9 @@ pub(crate) struct StartPaths {
     pub(crate) by_name: StartPath,
     /// The path of a span with a builder.
     pub(crate) by_builder: StartPath,
+    /// Whether the start of a prepared span calls no sampler, clock, generator of ids or observer of the
+    /// application.
+    pub(crate) runs_no_callbacks: bool,
     /// Whether the first spans in this process are counted, which only metrics need.
     pub(crate) counts_first_spans: bool,
     /// The limit of what is stored of tags given before the start, which are not truncated for a sampler
@@ -143,6 +146,7 @@ impl StartPaths {
         hooks: &Hooks,
         options: &SpanOptions,
         has_metrics: bool,
+        has_own_clock: bool,
     ) -> Self {
         let full_if = |is_full| if is_full { StartPath::Full } else { StartPath::Fast };
         let may_buffer = sampling.tail_sampler.is_some();
@@ -174,6 +178,10 @@ impl StartPaths {
                 StartPath::Fast
             },
             by_builder,
+            runs_no_callbacks: by_builder == StartPath::Fast
+                && sampling.sampler.is_built_in()
+                && id_source.generator.is_none()
+                && !has_own_clock,
             counts_first_spans: has_metrics,
             max_tag_value_bytes: if has_later_tags {
                 usize::MAX
@@ -189,7 +197,7 @@ impl StartPaths {
             StartPath::Fast | StartPath::Observed => StartPath::Full,
             other => other,
         };
-        Self { by_name: StartPath::Full, by_builder, ..self }
+        Self { by_name: StartPath::Full, by_builder, runs_no_callbacks: false, ..self }
     }
 }
 

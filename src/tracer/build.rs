@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use super::builder::{Target, TracerBuilder};
 use super::closer::BackgroundParts;
 use super::{Closer, Shared, Tracer, process};
-use crate::clock::{Anchor, TracerClock};
+use crate::clock::{Anchor, ClockSource, TracerClock};
 use crate::diag::{Cause, Diagnostics, StderrLogger};
 use crate::error::ConfigError;
 use crate::fork::ProcessOrigin;
@@ -148,9 +148,11 @@ impl TracerBuilder {
             are_wide: trace_id_128bit,
             diagnostics: Arc::clone(&diagnostics),
         };
-        let start =
-            StartPaths::new(&sampling, &id_source, &hooks, &options, self.metrics.is_some());
         let clock = TracerClock::new(self.clock, &diagnostics);
+        let has_own_clock = clock.source() == ClockSource::Custom;
+        let has_metrics = self.metrics.is_some();
+        let start =
+            StartPaths::new(&sampling, &id_source, &hooks, &options, has_metrics, has_own_clock);
         let span_shared = Arc::new(SpanShared {
             anchor: Anchor::new(&clock),
             clock,

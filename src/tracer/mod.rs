@@ -169,7 +169,7 @@ impl Tracer {
     /// assert_eq!(tracer.stats().started, 1);
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn prepare_span(&self, operation: impl Into<Cow<'static, str>>) -> PreparedSpan {
         PreparedSpan::new(self.shared.stripe(), operation.into())
     }

@@ -76,6 +76,37 @@ impl JaegerLayer {
         &self.spans
     }
 
+    /// Begins a span whose parent is not simply the span entered last.
+    #[inline(never)]
+    fn begin_elsewhere<S>(&self, attrs: &Attributes<'_>, id: &Id, ctx: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let spans = &*self.spans;
+        let number = id.into_u64();
+        // The filter has turned the nearest one off: the next that is on, if there is any.
+        let ancestor = || {
+            let mut scope = ctx.span(id)?.scope().skip(1);
+            scope.find_map(|ancestor| spans.live(ancestor.id().into_u64()))
+        };
+        let parent = if let Some(parent) = attrs.parent() {
+            spans.live(parent.into_u64()).or_else(ancestor)
+        } else if attrs.is_root() {
+            None
+        } else if spans.entered_last().is_some() {
+            // The span that is current is off, and another one was entered before.
+            ancestor().or_else(|| spans.tracer.active_span())
+        } else {
+            // Inside of a span that is off, its ancestors need not be entered on this thread.
+            let is_inside = || spans.options.may_miss_spans() && ctx.current_span().id().is_some();
+            spans.tracer.active_span().or_else(|| if is_inside() { ancestor() } else { None })
+        };
+        match parent {
+            Some(parent) => spans.begin_child(number, attrs, &parent),
+            None => spans.begin_root(number, attrs),
+        }
+    }
+
     /// Logs an event to a span.
     fn log(&self, event: &Event<'_>, span: &Span) {
         let metadata = event.metadata();
@@ -127,31 +158,21 @@ where
         }
         let spans = &*self.spans;
         let number = id.into_u64();
-        // The filter has turned the nearest one off: the next that is on, if there is any.
-        let ancestor = || {
-            let mut scope = ctx.span(id)?.scope().skip(1);
-            scope.find_map(|ancestor| spans.live(ancestor.id().into_u64()))
-        };
-        let parent = if let Some(parent) = attrs.parent() {
-            spans.live(parent.into_u64()).or_else(ancestor)
-        } else if attrs.is_root() {
-            None
-        } else if let Some(entered) = spans.entered_last() {
-            let is_current = || ctx.current_span().id().map(Id::into_u64) == Some(entered);
-            if !spans.options.may_miss_spans() || is_current() {
+        if attrs.is_contextual() {
+            let may_miss = spans.options.may_miss_spans();
+            if !Span::is_any_active() {
+                // Inside of a span that is off, its ancestors need not be entered on this thread.
+                if !may_miss || ctx.current_span().id().is_none() {
+                    return spans.begin_root(number, attrs);
+                }
+            } else if let Some(entered) = spans.entered_last()
+                && (!may_miss || ctx.current_span().id().map(Id::into_u64) == Some(entered))
+            {
                 // The active one is found faster by the tracer.
-                return spans.begin_child(number, attrs, None);
+                return spans.begin_active_child(number, attrs);
             }
-            ancestor().or_else(|| spans.tracer.active_span())
-        } else {
-            // Inside of a span that is off, its ancestors need not be entered on this thread.
-            let is_inside = || spans.options.may_miss_spans() && ctx.current_span().id().is_some();
-            spans.tracer.active_span().or_else(|| if is_inside() { ancestor() } else { None })
-        };
-        match parent {
-            Some(parent) => spans.begin_child(number, attrs, Some(&parent)),
-            None => spans.begin_root(number, attrs),
         }
+        self.begin_elsewhere(attrs, id, &ctx);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _ctx: Context<'_, S>) {

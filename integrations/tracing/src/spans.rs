@@ -87,15 +87,29 @@ impl Spans {
         }
     }
 
-    /// A span that tracing has made, below a span that is there, or below the active one if it is not
-    /// given. It starts at once.
-    pub(crate) fn begin_child(&self, id: u64, attrs: &Attributes<'_>, parent: Option<&Span>) {
+    /// A span that tracing has made below the active one. It starts at once.
+    pub(crate) fn begin_active_child(&self, id: u64, attrs: &Attributes<'_>) {
+        self.begin_child_of(id, attrs, None);
+    }
+
+    /// A span that tracing has made below another one.
+    #[inline(never)]
+    pub(crate) fn begin_child(&self, id: u64, attrs: &Attributes<'_>, parent: &Span) {
+        self.begin_child_of(id, attrs, Some(parent));
+    }
+
+    #[inline(always)]
+    fn begin_child_of(&self, id: u64, attrs: &Attributes<'_>, parent: Option<&Span>) {
         let metadata = attrs.metadata();
         let callsite = Callsite::of_span(metadata);
         if callsite.is_special {
             return self.begin_special_child(id, attrs, callsite, parent);
         }
-        let mut span = self.tracer.span(metadata.name()).child_of(parent).start_owned();
+        let builder = self.tracer.span(metadata.name());
+        let mut span = match parent {
+            Some(parent) => builder.child_of(parent).start_owned(),
+            None => builder.start_owned(),
+        };
         if span.wants_tags() || callsite.may_force {
             let target = PlainTags { span: &mut span, callsite };
             attrs.record(&mut Visitor::new(target, &self.counters));
@@ -153,10 +167,10 @@ impl Spans {
     pub(crate) fn begin_root(&self, id: u64, attrs: &Attributes<'_>) {
         let metadata = attrs.metadata();
         let callsite = Callsite::of_span(metadata);
-        let mut prepared = self.tracer.prepare_span(metadata.name());
         if callsite.is_special {
-            return self.insert_special_root(id, attrs, prepared);
+            return self.begin_special_root(id, attrs);
         }
+        let mut prepared = self.tracer.prepare_span(metadata.name());
         let target = PlainTags { span: &mut prepared, callsite };
         attrs.record(&mut Visitor::new(target, &self.counters));
         self.add_place(metadata, &mut prepared);
@@ -164,7 +178,8 @@ impl Spans {
     }
 
     #[inline(never)]
-    fn insert_special_root(&self, id: u64, attrs: &Attributes<'_>, mut prepared: PreparedSpan) {
+    fn begin_special_root(&self, id: u64, attrs: &Attributes<'_>) {
+        let mut prepared = self.tracer.prepare_span(attrs.metadata().name());
         let mut specials = Specials::default();
         self.set_special_fields(&mut prepared, attrs, &mut specials);
         self.insert(id, |slot| {
@@ -383,7 +398,10 @@ impl Spans {
     }
 
     pub(crate) fn enter(&self, id: u64) {
-        let Some(slot) = self.table.get(id) else { return };
+        let Some(mut slot) = self.table.get(id) else { return };
+        if slot.span.is_none() {
+            slot.try_start();
+        }
         match &slot.span {
             // Activated while the table is locked, which saves a handle: that calls nothing of users.
             Some(span) => self.scopes.enter(id, span),
@@ -391,7 +409,7 @@ impl Spans {
         }
     }
 
-    /// Starts a span that is entered first, with as few looks at the table as there can be.
+    /// Starts a span that is entered first, if callbacks of users are called for that.
     #[inline(never)]
     fn enter_pending(&self, id: u64, mut slot: SlotGuard<'_>) {
         let pending = if slot.state == State::Pending { slot.pending.take() } else { None };

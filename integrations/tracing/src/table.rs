@@ -56,6 +56,21 @@ impl Slot {
         mem::take(self)
     }
 
+    /// Starts a span that the tracer does not know of yet, if that calls nothing of users.
+    #[inline]
+    pub(crate) fn try_start(&mut self) {
+        if self.state == State::Pending
+            && let Some(pending) = &mut self.pending
+            && let Some(span) = pending.try_start_compact()
+        {
+            if !pending.is_retained() {
+                self.pending = None;
+            }
+            self.state = State::Live;
+            self.span = Some(span);
+        }
+    }
+
     /// Returns whether the span has begun, and is only to be ended.
     #[inline]
     fn is_plain(&self) -> bool {
@@ -109,9 +124,22 @@ fn place(id: u64) -> (usize, usize) {
     #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits are used")]
     let (index, thread) = (id as usize, (id >> THREAD_SHIFT) as u8);
     // The first pages of few threads are far from each other, so that each has many pages of its own.
-    let first = usize::from(thread.reverse_bits());
+    let first = usize::from(REVERSED[usize::from(thread)]);
     ((index / PAGE_SLOTS + first) % PAGES, index % PAGE_SLOTS)
 }
+
+/// The numbers of a byte with their bits in reverse: to read one costs less than to reverse it.
+static REVERSED: [u8; PAGES] = {
+    let mut reversed = [0; PAGES];
+    let mut number = 0;
+    while number < PAGES {
+        #[expect(clippy::cast_possible_truncation, reason = "there are as many pages as bytes")]
+        let byte = number as u8;
+        reversed[number] = byte.reverse_bits();
+        number += 1;
+    }
+    reversed
+};
 
 impl Table {
     /// Locks the place of a span, whatever is there.

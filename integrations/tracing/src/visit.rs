@@ -40,24 +40,13 @@ pub(crate) trait Target {
 /// Passes the fields that it visits to a target.
 pub(crate) struct Visitor<'v, T> {
     pub(crate) target: T,
-    /// For what has to be formatted, if anything has.
-    text: Option<String>,
     counters: &'v Counters,
 }
 
 impl<'v, T> Visitor<'v, T> {
     #[inline]
     pub(crate) fn new(target: T, counters: &'v Counters) -> Self {
-        Self { target, text: None, counters }
-    }
-}
-
-impl<T> Drop for Visitor<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(text) = self.text.take() {
-            give_text_back(text);
-        }
+        Self { target, counters }
     }
 }
 
@@ -77,10 +66,10 @@ impl<T: Target> Visitor<'_, T> {
         if self.target.try_format(field, value, self.counters) || !self.target.wants_text(field) {
             return;
         }
-        let text = self.text.get_or_insert_with(take_text);
-        text.clear();
-        format_to(text, value, self.counters);
-        self.target.put(field, TagValue::Str(text));
+        let mut text = take_text();
+        format_to(&mut text, value, self.counters);
+        self.target.put(field, TagValue::Str(&text));
+        give_text_back(text);
     }
 }
 
@@ -122,12 +111,12 @@ impl<T: Target> Visit for Visitor<'_, T> {
         if !self.target.wants_text(field) {
             return;
         }
-        let text = self.text.get_or_insert_with(take_text);
-        text.clear();
-        sources(text, value, self.counters);
+        let mut text = take_text();
+        sources(&mut text, value, self.counters);
         if !text.is_empty() {
-            self.target.put_sources(field, text);
+            self.target.put_sources(field, &text);
         }
+        give_text_back(text);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

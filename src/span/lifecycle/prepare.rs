@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::start::{UnstartedSpan, begin_or_join, mark_started};
 use crate::span::counters::Stripe;
 use crate::span::observer::Place;
-use crate::span::record::{self, OwnedRecord, ParentKind};
+use crate::span::record::{self, OwnedRecord, ParentKind, SharedRecord};
 use crate::span::repr::Span;
 
 impl<'a> UnstartedSpan<'a> {
@@ -26,6 +26,13 @@ impl<'a> UnstartedSpan<'a> {
         if self.is_slow() {
             return self.start_slow_retaining(Place::New);
         }
+        let (record, retained) = self.start_fast_retaining();
+        (Span::recorded(record), retained)
+    }
+
+    /// Does the same for a span that is on the fast path.
+    #[inline]
+    pub(in crate::span) fn start_fast_retaining(self) -> (SharedRecord, Option<OwnedRecord>) {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         record.set_tracer(stripe);
@@ -33,7 +40,7 @@ impl<'a> UnstartedSpan<'a> {
         let is_recording = record.state.is_recording();
         let retained = (!is_recording).then(|| record::copy_of(record));
         mark_started(record, stripe, span_origin, is_recording);
-        (Span::recorded(owned.into_shared()), retained)
+        (owned.into_shared(), retained)
     }
 
     /// Does the same in the place of another span, whose observers continue with it.
