@@ -67,18 +67,25 @@ impl CompactSpan {
         &self.handle
     }
 
+    #[inline(always)]
+    pub(super) fn into_handle(self) -> RecordHandle {
+        self.handle
+    }
+
     /// Finishes the span now, though there may be other handles on it.
     #[inline]
     pub fn finish(mut self) {
         // Where it is the only handle, the drop finishes the span for less.
-        if !self.handle.is_last_of_live() {
+        if self.handle.is_last_of_live() {
+            drop(self);
+        } else {
             self.finish_shared();
         }
     }
 
     #[inline(never)]
-    fn finish_shared(&self) {
-        self.span().finish();
+    fn finish_shared(self) {
+        self.into_span().finish();
     }
 
     /// Finishes the span at the given time, as [`Span::finish_at`] does.

@@ -14,7 +14,7 @@ use super::context::{AsSpanContext, SpanContext};
 use super::lifecycle::deferred;
 use super::observer;
 use super::record::FIREHOSE;
-use super::repr::Span;
+use super::repr::{Repr, Span};
 use super::tag::TagValue;
 use crate::encoding::truncate;
 use crate::tags;
@@ -188,6 +188,15 @@ impl Span {
     #[must_use]
     pub fn active() -> Option<Self> {
         active::active()
+    }
+
+    /// Drops a handle on a span that others have handles on too: that costs less than to drop any handle. The
+    /// last one finishes the span all the same.
+    #[inline]
+    pub fn drop_shared(self) {
+        if let Repr::Recorded(handle) = self.repr {
+            handle.drop_shared();
+        }
     }
 
     /// Returns whether a span is active on this thread, of any tracer. It costs less than to ask for it.

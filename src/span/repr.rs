@@ -88,6 +88,14 @@ impl RecordHandle {
         record.is_some_and(|record| !record.data.get_mut().finished)
     }
 
+    /// Drops a handle that is hardly ever the last one, without a call where it is not.
+    #[inline(always)]
+    pub(super) fn drop_shared(mut self) {
+        if !self.0.as_ref().is_some_and(SharedRecord::is_unique) {
+            drop(self.0.take());
+        }
+    }
+
     /// Takes the record out, so that the drop of the handle does nothing.
     #[inline(always)]
     pub(super) fn take(&mut self) -> Option<SharedRecord> {

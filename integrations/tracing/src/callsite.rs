@@ -24,23 +24,16 @@ pub(crate) struct Callsite {
     pub(crate) is_for_start: bool,
     /// Whether a field may have its trace recorded.
     pub(crate) may_force: bool,
-    /// The fields, by their index.
-    fields: Box<[FieldKey]>,
+    /// The keys that the fields get in tags or logs, by their index.
+    keys: Box<[TagKey]>,
+    /// Whether it makes the events of the records of the crate `log`.
+    pub(crate) is_of_log_crate: bool,
     /// The fields of a log before those of the event. It is empty for a span, as are the next two.
     pub(crate) log_head: EncodedFields,
     /// The level, which is behind the event's fields.
     pub(crate) level: EncodedFields,
     /// The level and the target.
     pub(crate) log_tail: EncodedFields,
-}
-
-/// A field of a callsite.
-#[derive(Debug)]
-pub(crate) struct FieldKey {
-    /// The name that the field gets in a tag or log.
-    pub(crate) key: TagKey,
-    /// What the field says of a record of the crate `log`, if it does.
-    pub(crate) of_log: Option<OfLog>,
 }
 
 /// A field of a record of the crate `log` that comes by an event.
@@ -60,7 +53,7 @@ enum Use {
 }
 
 impl OfLog {
-    fn of(name: &str) -> Option<Self> {
+    pub(crate) fn of(name: &str) -> Option<Self> {
         match name {
             "log.target" => Some(Self::Target),
             "log.module_path" | "log.file" | "log.line" => Some(Self::Location),
@@ -122,15 +115,11 @@ impl Callsite {
     fn new(metadata: &'static Metadata<'static>, used_as: Use, id: usize) -> Self {
         let names = || metadata.fields().iter().map(|field| field.name());
         let specials = || names().filter_map(Special::of);
-        let is_of_log_crate = metadata.target() == "log";
         let has_event = names().any(|name| name == "event");
-        let field = |name| FieldKey {
+        let key = |name| {
             // Jaeger shows the field `event` of a log first.
-            key: TagKey::new(match name {
-                "message" if used_as == Use::Log && !has_event => "event",
-                name => name,
-            }),
-            of_log: OfLog::of(name).filter(|_| is_of_log_crate),
+            let is_message = name == "message" && used_as == Use::Log && !has_event;
+            TagKey::new(if is_message { "event" } else { name })
         };
         let [mut log_head, mut level, mut log_tail] = array::from_fn(|_| EncodedFields::new());
         if used_as == Use::Log {
@@ -147,17 +136,18 @@ impl Callsite {
             is_special: specials().next().is_some(),
             is_for_start: specials().any(|it| matches!(it, Special::Name | Special::Kind)),
             may_force: names().any(|name| name == "sampling.priority"),
-            fields: names().map(field).collect(),
+            keys: names().map(key).collect(),
+            is_of_log_crate: metadata.target() == "log",
             log_head,
             level,
             log_tail,
         }
     }
 
-    /// Returns what is known of a field.
+    /// Returns the key that a field gets in a tag or log.
     #[inline]
-    pub(crate) fn field(&self, field: &Field) -> Option<&FieldKey> {
-        self.fields.get(field.index())
+    pub(crate) fn key(&self, field: &Field) -> Option<&TagKey> {
+        self.keys.get(field.index())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jaeger_client::Span;
+use jaeger_client::{EncodedFields, Span};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
@@ -16,7 +16,7 @@ use crate::filter::DefaultFilter;
 use crate::handle::LayerHandle;
 use crate::logger;
 use crate::spans::Spans;
-use crate::target::Log;
+use crate::target::{Log, LogRecord};
 use crate::visit::Visitor;
 
 /// Makes spans of a [`Tracer`](jaeger_client::Tracer) of tracing's spans, and logs of its events.
@@ -84,6 +84,7 @@ impl JaegerLayer {
     {
         let spans = &*self.spans;
         let number = id.into_u64();
+        let current = || ctx.current_span().id().map(Id::into_u64);
         // The filter has turned the nearest one off: the next that is on, if there is any.
         let ancestor = || {
             let mut scope = ctx.span(id)?.scope().skip(1);
@@ -93,17 +94,40 @@ impl JaegerLayer {
             spans.live(parent.into_u64()).or_else(ancestor)
         } else if attrs.is_root() {
             None
-        } else if spans.entered_last().is_some() {
-            // The span that is current is off, and another one was entered before.
+        } else if let Some(entered) = spans.scopes().innermost() {
+            if !spans.options.may_miss_spans() || current() == Some(entered) {
+                // The active one is found faster by the tracer.
+                if spans.scopes().is_innermost() {
+                    return spans.begin_entered_child(number, attrs);
+                }
+                return spans.begin_child(number, attrs, None);
+            }
             ancestor().or_else(|| spans.tracer.active_span())
         } else {
             // Inside of a span that is off, its ancestors need not be entered on this thread.
-            let is_inside = || spans.options.may_miss_spans() && ctx.current_span().id().is_some();
+            let is_inside = || spans.options.may_miss_spans() && current().is_some();
             spans.tracer.active_span().or_else(|| if is_inside() { ancestor() } else { None })
         };
         match parent {
-            Some(parent) => spans.begin_child(number, attrs, &parent),
+            Some(parent) => spans.begin_child(number, attrs, Some(&parent)),
             None => spans.begin_root(number, attrs),
+        }
+    }
+
+    /// Logs an event whose span is not simply the one entered last.
+    #[inline(never)]
+    fn log_elsewhere(&self, event: &Event<'_>) {
+        let spans = &*self.spans;
+        let span = if let Some(parent) = event.parent() {
+            spans.live(parent.into_u64())
+        } else if event.is_root() {
+            None
+        } else {
+            spans.tracer.active_span()
+        };
+        match span {
+            Some(span) => self.log(event, &span),
+            None => spans.counters.count(&spans.counters.events_without_span),
         }
     }
 
@@ -119,20 +143,37 @@ impl JaegerLayer {
         let callsite = Callsite::of_log(metadata);
         let mut fields = take_encoded();
         fields.extend(&callsite.log_head);
-        let target = Log { fields: &mut fields, callsite, target: None };
-        let mut visitor = Visitor::new(target, &self.spans.counters);
-        event.record(&mut visitor);
-        let target = visitor.target.target.take();
-        drop(visitor);
-        match target {
-            None => fields.extend(&callsite.log_tail),
-            Some(target) => {
-                fields.extend(&callsite.level);
-                fields.push_named("target", target);
-            }
+        if callsite.is_of_log_crate {
+            self.encode_record(event, callsite, &mut fields);
+        } else {
+            let target = Log { fields: &mut fields, callsite };
+            event.record(&mut Visitor::new(target, &self.spans.counters));
+            fields.extend(&callsite.log_tail);
         }
         span.log_encoded(&fields);
         give_encoded_back(fields);
+    }
+
+    /// Encodes the fields of a record of the crate `log`, with the target that it was written with.
+    #[cold]
+    #[inline(never)]
+    fn encode_record(
+        &self,
+        event: &Event<'_>,
+        callsite: &'static Callsite,
+        fields: &mut EncodedFields,
+    ) {
+        let log = Log { fields, callsite };
+        let mut visitor = Visitor::new(LogRecord { log, target: None }, &self.spans.counters);
+        event.record(&mut visitor);
+        let LogRecord { log, target } = visitor.target;
+        match target {
+            None => log.fields.extend(&callsite.log_tail),
+            Some(target) => {
+                log.fields.extend(&callsite.level);
+                log.fields.push_named("target", target);
+            }
+        }
     }
 }
 
@@ -158,18 +199,12 @@ where
         }
         let spans = &*self.spans;
         let number = id.into_u64();
-        if attrs.is_contextual() {
-            let may_miss = spans.options.may_miss_spans();
+        if attrs.is_contextual() && !spans.options.may_miss_spans() {
+            if spans.scopes().is_innermost() {
+                return spans.begin_entered_child(number, attrs);
+            }
             if !Span::is_any_active() {
-                // Inside of a span that is off, its ancestors need not be entered on this thread.
-                if !may_miss || ctx.current_span().id().is_none() {
-                    return spans.begin_root(number, attrs);
-                }
-            } else if let Some(entered) = spans.entered_last()
-                && (!may_miss || ctx.current_span().id().map(Id::into_u64) == Some(entered))
-            {
-                // The active one is found faster by the tracer.
-                return spans.begin_active_child(number, attrs);
+                return spans.begin_root(number, attrs);
             }
         }
         self.begin_elsewhere(attrs, id, &ctx);
@@ -187,17 +222,13 @@ where
         if logger::is_logging() {
             return;
         }
-        let spans = &*self.spans;
-        let span = if let Some(parent) = event.parent() {
-            spans.live(parent.into_u64())
-        } else if event.is_root() {
-            None
+        if event.is_contextual()
+            && let Some(span) = self.spans.scopes().active_span()
+        {
+            self.log(event, &span);
+            span.drop_shared();
         } else {
-            spans.tracer.active_span()
-        };
-        match span {
-            Some(span) => self.log(event, &span),
-            None => spans.counters.count(&spans.counters.events_without_span),
+            self.log_elsewhere(event);
         }
     }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use jaeger_client::{
-    Clock, CompactSpan, NumberedScopes, PreparedSpan, Span, SpanContext, SystemClock, TagValue,
-    Tracer,
+    Clock, CompactSpan, NumberedScopes, PreparedSpan, Span, SpanBuilder, SpanContext, SystemClock,
+    TagValue, Tracer,
 };
 use tracing::span::{Attributes, Record};
 
@@ -13,7 +13,7 @@ use crate::fields::Fields;
 use crate::filter;
 use crate::special::{Specials, Status};
 use crate::stats::Counters;
-use crate::table::{Slot, SlotGuard, State, Table};
+use crate::table::{Slot, State, Table};
 use crate::target::{PlainTags, Replace, Replaced, TagSink, Tags};
 use crate::visit::Visitor;
 
@@ -87,29 +87,32 @@ impl Spans {
         }
     }
 
-    /// A span that tracing has made below the active one. It starts at once.
-    pub(crate) fn begin_active_child(&self, id: u64, attrs: &Attributes<'_>) {
-        self.begin_child_of(id, attrs, None);
+    /// A span that tracing has made below the one that was entered last, which is the active one. It starts
+    /// at once.
+    pub(crate) fn begin_entered_child(&self, id: u64, attrs: &Attributes<'_>) {
+        self.begin_child_by(id, attrs, None, |span| span.child_of(&self.scopes));
     }
 
-    /// A span that tracing has made below another one.
+    /// A span that tracing has made below a span that is there, or below the active one if it is not given.
     #[inline(never)]
-    pub(crate) fn begin_child(&self, id: u64, attrs: &Attributes<'_>, parent: &Span) {
-        self.begin_child_of(id, attrs, Some(parent));
+    pub(crate) fn begin_child(&self, id: u64, attrs: &Attributes<'_>, parent: Option<&Span>) {
+        self.begin_child_by(id, attrs, parent, |span| span.child_of(parent));
     }
 
     #[inline(always)]
-    fn begin_child_of(&self, id: u64, attrs: &Attributes<'_>, parent: Option<&Span>) {
+    fn begin_child_by<'t>(
+        &'t self,
+        id: u64,
+        attrs: &Attributes<'_>,
+        parent: Option<&Span>,
+        refer: impl FnOnce(SpanBuilder<'t>) -> SpanBuilder<'t>,
+    ) {
         let metadata = attrs.metadata();
         let callsite = Callsite::of_span(metadata);
         if callsite.is_special {
             return self.begin_special_child(id, attrs, callsite, parent);
         }
-        let builder = self.tracer.span(metadata.name());
-        let mut span = match parent {
-            Some(parent) => builder.child_of(parent).start_owned(),
-            None => builder.start_owned(),
-        };
+        let mut span = refer(self.tracer.span(metadata.name())).start_owned();
         if span.wants_tags() || callsite.may_force {
             let target = PlainTags { span: &mut span, callsite };
             attrs.record(&mut Visitor::new(target, &self.counters));
@@ -153,9 +156,18 @@ impl Spans {
         });
     }
 
-    #[inline]
+    #[inline(always)]
     fn insert(&self, id: u64, fill: impl FnOnce(&mut Slot)) {
-        let (mut slot, before) = self.table.insert(id);
+        if let Some(mut slot) = self.table.insert_in_place(id) {
+            return fill(&mut slot);
+        }
+        self.insert_other(id, fill);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert_other(&self, id: u64, fill: impl FnOnce(&mut Slot)) {
+        let (mut slot, before) = self.table.insert_other(id);
         fill(&mut slot);
         drop(slot);
         // There is none, unless a registry gives a number twice. Its drop may call user callbacks.
@@ -391,50 +403,58 @@ impl Spans {
         }
     }
 
-    /// The span of this layer that the thread has entered last: the tracer then has an active one.
-    #[inline]
-    pub(crate) fn entered_last(&self) -> Option<u64> {
-        self.scopes.innermost()
+    /// The spans of this layer that are entered.
+    #[inline(always)]
+    pub(crate) fn scopes(&self) -> &NumberedScopes {
+        &self.scopes
     }
 
     pub(crate) fn enter(&self, id: u64) {
-        let Some(mut slot) = self.table.get(id) else { return };
-        if slot.span.is_none() {
-            slot.try_start();
+        if let Some(mut slot) = self.table.get_in_place(id) {
+            if slot.span.is_none() {
+                slot.try_start();
+            }
+            if let Some(span) = &slot.span {
+                // Activated while the table is locked, which saves a handle: that calls nothing of users.
+                return self.scopes.enter(id, span);
+            }
         }
-        match &slot.span {
-            // Activated while the table is locked, which saves a handle: that calls nothing of users.
-            Some(span) => self.scopes.enter(id, span),
-            None => self.enter_pending(id, slot),
-        }
+        self.enter_other(id);
     }
 
-    /// Starts a span that is entered first, if callbacks of users are called for that.
+    /// Enters a span whose start may call callbacks of users, or that has no place of its own.
     #[inline(never)]
-    fn enter_pending(&self, id: u64, mut slot: SlotGuard<'_>) {
+    fn enter_other(&self, id: u64) {
+        let Some(mut slot) = self.table.get(id) else { return };
         let pending = if slot.state == State::Pending { slot.pending.take() } else { None };
-        let Some(mut pending) = pending else {
+        let span = if let Some(mut pending) = pending {
+            slot.state = State::Starting;
             drop(slot);
-            if let Some(span) = self.start_now(id) {
-                self.scopes.enter(id, &span);
-            }
-            return;
+            // Without the lock: a sampler is a user callback, and may use tracing itself.
+            let span = pending.start_compact();
+            self.put(id, span.clone(), pending);
+            Some(span)
+        } else {
+            drop(slot);
+            self.start_now(id)
         };
-        slot.state = State::Starting;
-        drop(slot);
-        // Without the lock: a sampler is a user callback, and may use tracing itself.
-        let span = pending.start_compact();
-        self.scopes.enter(id, &span);
-        self.put(id, span, pending);
+        if let Some(span) = span {
+            self.scopes.enter_owned(id, span);
+        }
     }
 
     pub(crate) fn exit(&self, id: u64) {
         self.scopes.exit(id);
         if self.options.ends_at_last_exit {
-            let now = self.now();
-            if let Some(mut slot) = self.table.get(id) {
-                slot.last_exit = Some(now);
-            }
+            self.note_exit(id);
+        }
+    }
+
+    #[inline(never)]
+    fn note_exit(&self, id: u64) {
+        let now = self.now();
+        if let Some(mut slot) = self.table.get(id) {
+            slot.last_exit = Some(now);
         }
     }
 
@@ -445,9 +465,15 @@ impl Spans {
     }
 
     pub(crate) fn close(&self, id: u64) {
-        if let Some(span) = self.table.remove_plain(id) {
-            span.finish();
-        } else if let Some(slot) = self.table.remove(id) {
+        match self.table.remove_plain(id) {
+            Some(span) => span.finish(),
+            None => self.close_other(id),
+        }
+    }
+
+    #[inline(never)]
+    fn close_other(&self, id: u64) {
+        if let Some(slot) = self.table.remove(id) {
             self.end(slot);
         }
     }

@@ -57,7 +57,7 @@ impl Slot {
     }
 
     /// Starts a span that the tracer does not know of yet, if that calls nothing of users.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn try_start(&mut self) {
         if self.state == State::Pending
             && let Some(pending) = &mut self.pending
@@ -152,12 +152,16 @@ impl Table {
     /// Locks the slot of a span, if there is one.
     #[inline]
     pub(crate) fn get(&self, id: u64) -> Option<SlotGuard<'_>> {
-        if let Some(slot) = self.lock_place(id)
-            && slot.id == id
-        {
-            return Some(MutexGuard::map(slot, |slot| slot));
+        match self.get_in_place(id) {
+            Some(slot) => Some(MutexGuard::map(slot, |slot| slot)),
+            None => self.get_other(id),
         }
-        self.get_other(id)
+    }
+
+    /// Locks the slot of a span that has its place, as nearly all have.
+    #[inline]
+    pub(crate) fn get_in_place(&self, id: u64) -> Option<MutexGuard<'_, Slot>> {
+        self.lock_place(id).filter(|slot| slot.id == id)
     }
 
     /// Locks the part of the spans without a place that a span is in.
@@ -179,22 +183,23 @@ impl Table {
         MutexGuard::try_map(self.lock_others(id), |others| others.get_mut(&id)).ok()
     }
 
-    /// Makes a slot for a span and locks it. What a registry has given the same number before is returned.
-    #[inline]
-    pub(crate) fn insert(&self, id: u64) -> (SlotGuard<'_>, Option<Slot>) {
+    /// Makes a slot for a span and locks it, if its place is free: otherwise
+    /// [`insert_other`](Self::insert_other) does.
+    #[inline(always)]
+    pub(crate) fn insert_in_place(&self, id: u64) -> Option<MutexGuard<'_, Slot>> {
         let (page, slot) = place(id);
         let page = self.pages[page].get_or_init(|| Box::new(array::from_fn(|_| Mutex::default())));
         let mut slot = page[slot].lock();
         if slot.id != 0 || self.has_others() {
-            drop(slot);
-            return self.insert_other(id);
+            return None;
         }
         slot.id = id;
-        (MutexGuard::map(slot, |slot| slot), None)
+        Some(slot)
     }
 
+    /// Makes a slot for a span and locks it. What a registry has given the same number before is returned.
     #[inline(never)]
-    fn insert_other(&self, id: u64) -> (SlotGuard<'_>, Option<Slot>) {
+    pub(crate) fn insert_other(&self, id: u64) -> (SlotGuard<'_>, Option<Slot>) {
         let before = self.remove(id);
         if let Some(mut slot) = self.lock_place(id).filter(|slot| slot.id == 0) {
             slot.id = id;
@@ -277,6 +282,15 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Table {
+        fn insert(&self, id: u64) -> (SlotGuard<'_>, Option<Slot>) {
+            match self.insert_in_place(id) {
+                Some(slot) => (MutexGuard::map(slot, |slot| slot), None),
+                None => self.insert_other(id),
+            }
+        }
+    }
 
     #[test]
     fn spans_of_the_same_place_do_not_know_of_one_another() {

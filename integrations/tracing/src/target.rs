@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jaeger_client::{EncodedFields, OwnedSpan, PreparedSpan, Span, TagKey, TagValue};
+use jaeger_client::{EncodedFields, FieldText, OwnedSpan, PreparedSpan, Span, TagKey, TagValue};
 use tracing::field::Field;
 
 use crate::callsite::{Callsite, OfLog};
@@ -109,8 +109,8 @@ pub(crate) struct PlainTags<'t, S> {
 impl<S: TagSink> Target for PlainTags<'_, S> {
     #[inline(always)]
     fn put(&mut self, field: &Field, value: TagValue<'_>) {
-        if let Some(field) = self.callsite.field(field) {
-            self.span.set_keyed_tag(&field.key, value);
+        if let Some(key) = self.callsite.key(field) {
+            self.span.set_keyed_tag(key, value);
         }
     }
 
@@ -170,17 +170,13 @@ fn each_of_error(value: TagValue<'_>, mut set: impl FnMut(&'static str, TagValue
 pub(crate) struct Log<'l> {
     pub(crate) fields: &'l mut EncodedFields,
     pub(crate) callsite: &'static Callsite,
-    /// Where a record of the crate `log` comes from.
-    pub(crate) target: Option<String>,
 }
 
 impl Target for Log<'_> {
     #[inline(always)]
     fn put(&mut self, field: &Field, value: TagValue<'_>) {
-        let Some(field) = self.callsite.field(field) else { return };
-        match field.of_log {
-            None => self.fields.push(&field.key, value),
-            Some(of_log) => self.put_of_log(of_log, value),
+        if let Some(key) = self.callsite.key(field) {
+            self.fields.push(key, value);
         }
     }
 
@@ -191,11 +187,10 @@ impl Target for Log<'_> {
         value: fmt::Arguments<'_>,
         counters: &Counters,
     ) -> bool {
-        let Some(field) = self.callsite.field(field) else { return true };
-        if field.of_log.is_some() {
-            return false;
+        if let Some(key) = self.callsite.key(field) {
+            let format = |text: &mut FieldText<'_>| format(text, value, counters);
+            self.fields.push_text(key, MAX_TEXT_BYTES, format);
         }
-        self.fields.push_text(&field.key, MAX_TEXT_BYTES, |text| format(text, value, counters));
         true
     }
 
@@ -204,11 +199,23 @@ impl Target for Log<'_> {
     }
 }
 
-impl Log<'_> {
-    #[cold]
-    fn put_of_log(&mut self, of_log: OfLog, value: TagValue<'_>) {
-        if let (OfLog::Target, TagValue::Str(target)) = (of_log, value) {
-            self.target = Some(target.to_owned());
+/// Encodes the fields of a record of the crate `log`, but for those that say where it comes from.
+pub(crate) struct LogRecord<'l> {
+    pub(crate) log: Log<'l>,
+    /// The target that it was written with.
+    pub(crate) target: Option<String>,
+}
+
+impl Target for LogRecord<'_> {
+    fn put(&mut self, field: &Field, value: TagValue<'_>) {
+        match (OfLog::of(field.name()), value) {
+            (None, value) => self.log.put(field, value),
+            (Some(OfLog::Target), TagValue::Str(target)) => self.target = Some(target.to_owned()),
+            (Some(_), _) => {}
         }
+    }
+
+    fn put_sources(&mut self, field: &Field, sources: &str) {
+        self.log.put_sources(field, sources);
     }
 }

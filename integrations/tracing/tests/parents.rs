@@ -253,6 +253,78 @@ fn spans_of_the_tracer_and_of_tracing_nest_in_each_other_both_ways() {
     assert_eq!(spans.named("c").logs.len(), 1);
 }
 
+#[test]
+fn spans_of_the_tracer_and_of_tracing_that_are_left_out_of_order_leave_the_right_one_active() {
+    let traced = Traced::default();
+    let spans = traced.run(|| {
+        let tracer = &traced.tracer;
+        let first = info_span!("first").entered();
+        let scope = tracer.start_span("second").activate();
+        let third = info_span!("third").entered();
+        drop(scope);
+        drop(info_span!("below third"));
+        let scope = tracer.start_span("fourth").activate();
+        third.exit();
+        info!("to the tracer's");
+        drop(info_span!("below fourth"));
+        first.exit();
+        drop(info_span!("below fourth alone"));
+        let fifth = info_span!("fifth").entered();
+        drop(scope);
+        tracer.start_span("below fifth").finish();
+        info!("to tracing's");
+        fifth.exit();
+        assert!(!Span::is_any_active());
+        drop(info_span!("root"));
+        info!("to nobody");
+    });
+    for (child, parent) in [
+        ("second", "first"),
+        ("third", "second"),
+        ("below third", "third"),
+        ("fourth", "third"),
+        ("below fourth", "fourth"),
+        ("below fourth alone", "fourth"),
+        ("fifth", "fourth"),
+        ("below fifth", "fifth"),
+    ] {
+        assert!(spans.named(child).is_child_of(spans.named(parent)), "{child}: {spans:?}");
+    }
+    assert!(spans.named("first").is_root() && spans.named("root").is_root());
+    assert_eq!(["fourth", "fifth", "first"].map(|name| spans.named(name).logs.len()), [1, 1, 0]);
+    assert_eq!(traced.handle.stats().events_without_span, 1);
+}
+
+#[test]
+fn each_of_two_subscribers_finds_its_own_spans_among_those_of_the_other() {
+    let (outer, inner) = (Traced::default(), Traced::default());
+    let of_inner = |work: &dyn Fn()| {
+        tracing::dispatcher::with_default(&inner.dispatch, work);
+    };
+    let of_outer = outer.run(|| {
+        let a = info_span!("a").entered();
+        of_inner(&|| {
+            drop(info_span!("root of inner"));
+            info_span!("x").in_scope(|| {
+                tracing::dispatcher::with_default(&outer.dispatch, || {
+                    info!("to a");
+                    info_span!("b").in_scope(|| of_inner(&|| drop(info_span!("y"))));
+                });
+                info!("to x");
+            });
+        });
+        a.exit();
+        of_inner(&|| drop(info_span!("second root of inner")));
+    });
+    let of_inner = inner.spans();
+    assert!(of_outer.named("b").is_child_of(of_outer.named("a")));
+    assert!(of_inner.named("y").is_child_of(of_inner.named("x")));
+    for root in ["root of inner", "x", "second root of inner"] {
+        assert!(of_inner.named(root).is_root(), "{root}");
+    }
+    assert_eq!((of_outer.named("a").logs.len(), of_inner.named("x").logs.len()), (1, 1));
+}
+
 #[tokio::test]
 async fn tasks_and_futures_keep_their_parents_on_any_thread() {
     let traced = Traced::default();

@@ -2,8 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::scope::{Entry, STACK};
+use super::scope::{Entry, STACK, is_innermost_of};
+use crate::span::builder::Parent;
 use crate::span::compact::CompactSpan;
+use crate::span::context::SpanContext;
+use crate::span::record::ReferenceSink;
+use crate::span::repr::{RecordHandle, Span};
 
 /// Makes spans active, and inactive again, by numbers that the caller gives them.
 ///
@@ -50,9 +54,18 @@ impl NumberedScopes {
 
     /// Makes a span the active one of this thread, until the number [exits](Self::exit). A number may be
     /// entered several times.
-    #[inline]
+    #[inline(always)]
     pub fn enter(&self, number: u64, span: &CompactSpan) {
         let span = span.handle().clone();
+        let _ = STACK.try_with(|stack| {
+            stack.borrow_mut().push(Entry { owner: self.owner, number, span });
+        });
+    }
+
+    /// Does the same with a handle that is given away.
+    #[inline(never)]
+    pub fn enter_owned(&self, number: u64, span: CompactSpan) {
+        let span = span.into_handle();
         let _ = STACK.try_with(|stack| {
             stack.borrow_mut().push(Entry { owner: self.owner, number, span });
         });
@@ -62,7 +75,10 @@ impl NumberedScopes {
     #[inline]
     pub fn exit(&self, number: u64) {
         // Dropped after the borrow: the end of its span may report it, and run user callbacks.
-        let _ended = STACK.try_with(|stack| stack.borrow_mut().remove(self.owner, number));
+        let ended = STACK.try_with(|stack| stack.borrow_mut().remove(self.owner, number));
+        if let Some(span) = ended.ok().flatten() {
+            span.drop_shared();
+        }
     }
 
     /// Returns the number that this thread has entered last, of those that have not exited.
@@ -77,6 +93,32 @@ impl NumberedScopes {
         innermost.ok().flatten()
     }
 
+    /// Returns whether the span of the number that was entered last is the active one of this thread: none
+    /// was made active later by other means. It costs less than to ask for the span.
+    #[inline]
+    #[must_use]
+    pub fn is_innermost(&self) -> bool {
+        is_innermost_of(self.owner)
+    }
+
+    /// Returns the active span of this thread, if it is [that](Self::is_innermost) of the number entered
+    /// last.
+    #[inline]
+    #[must_use]
+    pub fn active_span(&self) -> Option<Span> {
+        self.with_active(RecordHandle::to_span)
+    }
+
+    #[inline(always)]
+    fn with_active<T>(&self, read: impl FnOnce(&RecordHandle) -> T) -> Option<T> {
+        let active = STACK.try_with(|stack| {
+            let stack = stack.borrow();
+            let last = stack.entries.last().filter(|last| last.owner == self.owner)?;
+            Some(read(&last.span))
+        });
+        active.ok().flatten()
+    }
+
     /// Makes another span the active one wherever this thread has entered a number.
     pub fn replace(&self, number: u64, span: &CompactSpan) {
         // Dropped after the borrow, as above.
@@ -88,5 +130,24 @@ impl NumberedScopes {
                 |entry: &mut Entry| std::mem::replace(&mut entry.span, span.handle().clone());
             own.map(replace).collect::<Vec<_>>()
         });
+    }
+}
+
+/// The [active span](NumberedScopes::active_span) as a parent, for which no handle is made.
+impl Parent for &NumberedScopes {
+    fn context(self) -> Option<SpanContext> {
+        self.active_span().map(|span| span.context())
+    }
+
+    #[inline(always)]
+    fn add_to(self, sink: &mut ReferenceSink<'_>) {
+        self.with_active(
+            #[inline(always)]
+            |span| {
+                if let Some(record) = span.get() {
+                    sink.add_record(record);
+                }
+            },
+        );
     }
 }

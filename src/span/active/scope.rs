@@ -28,41 +28,54 @@ pub(super) struct Entry {
 impl Stack {
     #[inline(always)]
     pub(super) fn push(&mut self, entry: Entry) {
+        set_innermost_owner(Some(entry.owner));
         self.entries.push(entry);
-        self.note_depth();
     }
 
     /// Removes the innermost span of this number.
     #[inline(always)]
-    pub(super) fn remove(&mut self, owner: usize, number: u64) -> Option<Entry> {
+    pub(super) fn remove(&mut self, owner: usize, number: u64) -> Option<RecordHandle> {
         let is_it = |entry: &Entry| entry.number == number && entry.owner == owner;
-        let removed = if self.entries.last().is_some_and(is_it) {
-            self.entries.pop()
-        } else {
-            let at = self.entries.iter().rposition(is_it);
-            at.map(|at| self.entries.remove(at))
-        };
-        self.note_depth();
-        removed
+        if !self.entries.last().is_some_and(is_it) {
+            return self.remove_within(owner, number);
+        }
+        let last = self.entries.pop();
+        set_innermost_owner(self.entries.last().map(|entry| entry.owner));
+        last.map(|entry| entry.span)
     }
 
-    #[inline(always)]
-    fn note_depth(&self) {
-        let _ = DEPTH.try_with(|depth| depth.set(self.entries.len()));
+    /// Removes a span that is not the innermost one.
+    #[cold]
+    #[inline(never)]
+    fn remove_within(&mut self, owner: usize, number: u64) -> Option<RecordHandle> {
+        let is_it = |entry: &Entry| entry.number == number && entry.owner == owner;
+        let at = self.entries.iter().rposition(is_it)?;
+        Some(self.entries.remove(at).span)
     }
+}
+
+#[inline(always)]
+fn set_innermost_owner(owner: Option<usize>) {
+    let _ = INNERMOST_OWNER.try_with(|innermost| innermost.set(owner.map_or(0, |owner| owner + 1)));
 }
 
 thread_local! {
     pub(super) static STACK: RefCell<Stack> = const { RefCell::new(Stack { entries: Vec::new(), next: 0 }) };
-    /// The number of entries: without a destructor it is available at once, for every span that is
-    /// started.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The owner of the last entry and 1; 0 if there are none. Without a destructor it is available at once,
+    /// for every span that is started.
+    static INNERMOST_OWNER: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Returns whether any span is active on this thread.
 #[inline]
 pub(in crate::span) fn is_any_active() -> bool {
-    DEPTH.try_with(Cell::get).unwrap_or(0) > 0
+    INNERMOST_OWNER.try_with(Cell::get).unwrap_or(0) > 0
+}
+
+/// Returns whether the innermost active span of this thread is one of this owner.
+#[inline]
+pub(super) fn is_innermost_of(owner: usize) -> bool {
+    INNERMOST_OWNER.try_with(Cell::get).unwrap_or(0) == owner + 1
 }
 
 /// Keeps a span active on this thread until it is dropped; then the spans active before are so

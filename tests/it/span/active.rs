@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{
     Clock, CompactSpan, InMemoryReporter, ManualClock, NullLogger, NumberedScopes, Span, SpanId,
     TraceFutureExt, Tracer, wrap,
@@ -305,4 +306,64 @@ fn a_span_replaces_another_wherever_the_thread_has_entered_its_number() {
     }
     others.exit(1);
     assert!(Span::active().is_none());
+}
+
+#[test]
+fn a_span_entered_by_number_is_the_active_one_until_another_is_by_whatever_means() {
+    let (tracer, _closer) = crate::support::builder().null_reporter().build().unwrap();
+    let start = || CompactSpan::from(tracer.start_span("op"));
+    let (outer, within, inner) = (start(), start(), start());
+    let (scopes, others) = (NumberedScopes::new(), NumberedScopes::new());
+    let active_of = |scopes: &NumberedScopes| {
+        let span = scopes.active_span();
+        assert_eq!(scopes.is_innermost(), span.is_some());
+        let parent = tracer.span("child").child_of(scopes).start().context().parent_id();
+        assert_eq!(parent, span.as_ref().map_or_else(active, id), "else the active one is");
+        span.as_ref().map(id)
+    };
+    let id_of = |span: &CompactSpan| Some(id(&span.span()));
+
+    assert!(!Span::is_any_active());
+    assert_eq!([active_of(&scopes), active_of(&others)], [None, None]);
+    scopes.enter(1, &outer);
+    assert!(Span::is_any_active());
+    assert_eq!([active_of(&scopes), active_of(&others)], [id_of(&outer), None]);
+    let scope = within.activate();
+    assert_eq!([active_of(&scopes), active_of(&others)], [None, None]);
+    others.enter_owned(1, inner.clone());
+    assert_eq!([active_of(&scopes), active_of(&others)], [None, id_of(&inner)]);
+    // The one between is left first, and then the outermost.
+    drop(scope);
+    assert_eq!([active_of(&scopes), active_of(&others)], [None, id_of(&inner)]);
+    scopes.exit(1);
+    assert_eq!([active_of(&scopes), active_of(&others)], [None, id_of(&inner)]);
+    let scope = within.activate();
+    others.exit(1);
+    assert_eq!([active_of(&scopes), active_of(&others)], [None, None]);
+    assert_eq!(Some(active()), id_of(&within));
+    drop(scope);
+    assert!(!Span::is_any_active());
+    drop([outer, within, inner]);
+    assert_eq!(tracer.stats().open, 0);
+}
+
+#[test]
+fn a_handle_that_is_dropped_as_shared_ends_its_span_if_it_is_the_last() {
+    for sampled in [true, false] {
+        let builder = crate::support::builder().sampler(ConstSampler::new(sampled));
+        let (tracer, _closer) = builder.null_reporter().build().unwrap();
+        let span = tracer.start_span("op");
+        span.clone().drop_shared();
+        assert_eq!(tracer.stats().open, 1);
+        span.drop_shared();
+        tracer.start_span("never shared").drop_shared();
+        Span::none().drop_shared();
+        assert_eq!((tracer.stats().started, tracer.stats().open), (2, 0));
+        // The last handle is that of the scope.
+        let scopes = NumberedScopes::new();
+        scopes.enter_owned(1, tracer.start_span("entered").into());
+        assert_eq!(tracer.stats().open, 1);
+        scopes.exit(1);
+        assert_eq!((tracer.stats().open, tracer.stats().misused), (0, 0));
+    }
 }

@@ -2,17 +2,20 @@
 
 use std::mem::size_of;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crate::support::{StartObserver, builder};
 use jaeger_client::metrics::InMemoryMetrics;
-use jaeger_client::sampler::{ConstSampler, TagMatchingSampler};
+use jaeger_client::sampler::{
+    ConstSampler, Decision, RateLimitingSampler, Sampler, SamplerStatus, SamplingParameters,
+    TagMatchingSampler,
+};
 use jaeger_client::{
-    CompactSpan, InMemoryReporter, ManualClock, PreparedSpan, Span, SpanContext, Stats, TagValue,
-    TailSamplingConfig, Tracer, TracerBuilder,
+    CompactSpan, IdGenerator, InMemoryReporter, ManualClock, PreparedSpan, Span, SpanContext,
+    Stats, TagValue, TailSamplingConfig, Tracer, TracerBuilder,
 };
 
 fn started(stats: &Stats) -> (u64, u64, u64) {
@@ -234,6 +237,102 @@ fn a_span_started_in_place_leaves_what_can_be_started_again_and_else_nothing() {
             assert_eq!((stats.started - before.started, stats.open), (count, 0));
         }
     }
+}
+
+/// Ids from 1.
+#[derive(Debug, Default)]
+struct Ids(AtomicU64);
+
+impl IdGenerator for Ids {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// A sampler of an application.
+#[derive(Debug)]
+struct OwnSampler;
+
+impl Sampler for OwnSampler {
+    fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
+        Decision::new(true)
+    }
+
+    fn status(&self) -> SamplerStatus {
+        ConstSampler::new(true).status()
+    }
+}
+
+#[test]
+fn a_span_is_started_while_a_lock_is_held_only_if_no_callback_is_called() {
+    type Choose = fn(TracerBuilder) -> TracerBuilder;
+    let kinds: [(&str, bool, Choose); 9] = [
+        ("const", true, |builder| builder.sampler(ConstSampler::new(true))),
+        ("never", true, |builder| builder.sampler(ConstSampler::new(false))),
+        ("rate", true, |builder| builder.sampler(RateLimitingSampler::new(1e9))),
+        ("own sampler", false, |builder| builder.sampler(OwnSampler)),
+        ("clock", false, |builder| builder.clock(ManualClock::new())),
+        ("ids", false, |builder| builder.id_generator(Ids::default())),
+        ("observer", false, |builder| builder.observer(StartObserver)),
+        ("tail", false, |builder| builder.tail_sampling(TailSamplingConfig::default())),
+        ("tags", false, |builder| builder.sampler(TagMatchingSampler::new("k", vec![]))),
+    ];
+    for (kind, is_quiet, choose) in kinds {
+        for parent in [None, Some(caller(1))] {
+            let reporter = InMemoryReporter::new();
+            let (tracer, _closer) = choose(builder()).in_memory(&reporter).build().unwrap();
+            let mut prepared = tracer.prepare_span("op");
+            prepared.set_tag("k", 1).set_parent(parent.clone());
+            let is_sampled = parent.is_some() || !["never", "tags"].contains(&kind);
+            let span = prepared.try_start_compact();
+            assert_eq!(span.is_some(), is_quiet, "{kind}");
+            assert_eq!(tracer.stats().started, u64::from(is_quiet), "{kind}");
+            assert_eq!(prepared.is_retained(), !(is_quiet && is_sampled), "{kind}");
+            let span = span.unwrap_or_else(|| prepared.start_compact());
+            if let Some(parent) = &parent {
+                assert_eq!(span.span().context().parent_id(), parent.span_id(), "{kind}");
+            }
+            span.finish();
+            let tags = reporter.spans().iter().map(|span| span.view().tags().count()).max();
+            assert_eq!(tags.is_some(), is_sampled || kind == "tail", "{kind}");
+            let stats = tracer.stats();
+            assert_eq!((stats.started, stats.open, stats.misused), (1, 0, 0), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn a_span_with_more_than_tags_and_a_parent_is_not_started_while_a_lock_is_held() {
+    let reporter = InMemoryReporter::new();
+    let (tracer, _closer) = builder().in_memory(&reporter).build().unwrap();
+    let mut forced = tracer.prepare_span("forced");
+    forced.set_tag("sampling.priority", 1);
+    let mut following = tracer.prepare_span("following");
+    following.add_follows_from(caller(1));
+    for prepared in [&mut forced, &mut following] {
+        assert!(prepared.try_start_compact().is_none());
+        prepared.start_compact().finish();
+        assert!(prepared.try_start_compact().is_none(), "it was started before");
+    }
+    assert_eq!(tracer.stats().started, 2);
+    assert_eq!(reporter.spans()[1].view().references().count(), 1);
+}
+
+#[test]
+fn a_span_started_while_a_lock_was_held_can_be_started_again_if_it_is_not_recorded() {
+    let reporter = InMemoryReporter::new();
+    let builder = builder().in_memory(&reporter).sampler(ConstSampler::new(false));
+    let (tracer, _closer) = builder.build().unwrap();
+    let mut prepared = tracer.prepare_span("op");
+    prepared.set_tag("k", 1);
+    let first = prepared.try_start_compact().unwrap();
+    prepared.set_parent(caller(1));
+    let second = prepared.try_start_compact().unwrap();
+    assert!(!prepared.is_retained());
+    first.finish();
+    second.finish();
+    assert_eq!(tags_of_only(&reporter), [("k".to_owned(), "Long(1)".to_owned())]);
+    assert_eq!(started(&tracer.stats()), (2, 0, 1));
 }
 
 #[test]
