@@ -3,14 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::carrier::{
-    CarrierKind, ExtractCarrier, InjectCarrier, KnownName, Removal, write_context,
-};
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, fitting, write_any};
 use super::keys::{self, FormatKey};
 use super::limits::BoundedBaggage;
 use super::{Extracted, Format};
 use crate::error::ExtractError;
-use crate::id::{IdText, SpanId, TraceId};
+use crate::id::{SpanId, TraceId};
 use crate::span::SAMPLED;
 use crate::span::{Baggage, BaggageItem, SpanContext};
 
@@ -50,41 +48,43 @@ pub struct CompositeFormat {
     keys: Vec<FormatKey>,
     /// Whether two formats write the same headers, as both forms of B3 do for baggage.
     shares_headers: bool,
+    /// Whether each format replaces an earlier context by itself, and leaves what the others have written.
+    are_separate: bool,
 }
 
 impl CompositeFormat {
     /// Makes a format of several, in order of priority.
     #[must_use]
     pub fn new(formats: Vec<Box<dyn Format>>) -> Self {
-        let keys = formats.iter().flat_map(|format| {
-            let is_built_in = format.is_built_in();
-            // A custom format may have keys of a built-in one, and write them for other contexts.
-            let key = move |key: FormatKey| {
-                if is_built_in { key } else { key.written_for(|_| false) }
-            };
-            format.keys().iter().cloned().map(key)
-        });
-        let keys = keys.collect();
+        let keys = formats.iter().flat_map(|format| format.keys().iter().cloned()).collect();
         let any_before = |at: usize, is_it: fn(&[FormatKey], &[FormatKey]) -> bool| {
             formats[..at].iter().any(|other| is_it(formats[at].keys(), other.keys()))
         };
         let numbers = 0..formats.len();
         let reads = numbers.clone().map(|at| !any_before(at, keys::are_read_alike)).collect();
-        let shares_headers = { numbers }.any(|at| any_before(at, keys::share_headers));
-        Self { formats, reads, keys, shares_headers }
+        let shares_headers = numbers.clone().any(|at| any_before(at, keys::share_headers));
+        let are_separate = formats.iter().all(|format| format.is_built_in())
+            && !{ numbers }.any(|at| any_before(at, keys::overlap));
+        Self { formats, reads, keys, shares_headers, are_separate }
     }
 }
 
 impl Format for CompositeFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys, Removal::StaleOfMany, context, carrier, |context, carrier| {
-            let write_all = |carrier: &mut dyn InjectCarrier| {
-                self.formats.iter().map(|format| format.inject(context, carrier)).sum()
-            };
+        let write_all = |context: &SpanContext, carrier: &mut dyn InjectCarrier| {
+            self.formats.iter().map(|format| format.inject(context, carrier)).sum::<usize>()
+        };
+        if self.are_separate && !carrier.is_checked() {
+            // What is left out is counted once.
+            let has_prefix = self.keys.iter().any(FormatKey::is_prefix);
+            let (context, left_out) = fitting(context, carrier, has_prefix);
+            return left_out + write_all(&context, carrier);
+        }
+        write_any(&self.keys, context, carrier, |context, carrier| {
             if self.shares_headers {
-                write_all(&mut Once { carrier, names: HashSet::new() })
+                write_all(context, &mut Once { carrier, names: HashSet::new() })
             } else {
-                write_all(carrier)
+                write_all(context, carrier)
             }
         })
     }
@@ -227,10 +227,6 @@ impl InjectCarrier for Once<'_> {
 
     fn kind(&self) -> CarrierKind {
         self.carrier.kind()
-    }
-
-    fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
-        !self.is_first(name.text()) || self.carrier.set_known(name, value)
     }
 
     fn is_checked(&self) -> bool {

@@ -12,15 +12,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::carrier::{
-    CarrierKind, ExtractCarrier, InjectCarrier, Removal, SingleValue, write_context,
+    CarrierKind, ExtractCarrier, InjectCarrier, KnownName, KnownParts, SingleValue, begins_with,
+    write_context,
 };
-use super::keys::{FormatKey, begins_with};
+use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
 use super::percent::{self, Decoding, decode_into, encode_into, lower_case};
 use super::{Extracted, Format};
 use crate::encoding::truncate;
 use crate::error::ExtractError;
-use crate::id::{self, SpanId, TraceId};
+use crate::id::{self, IdText, SpanId, TraceId};
 use crate::non_exhaustive::NonExhaustive;
 use crate::span::SpanContext;
 
@@ -86,8 +87,8 @@ impl JaegerFormat {
         let HeadersConfig { trace_context, baggage_prefix, debug, baggage, .. } = headers;
         Self {
             keys: [
-                FormatKey::name("headers.trace_context", trace_context).written_for(is_written),
-                FormatKey::prefix("headers.baggage_prefix", baggage_prefix).written_for(|_| true),
+                FormatKey::name("headers.trace_context", trace_context),
+                FormatKey::prefix("headers.baggage_prefix", baggage_prefix),
                 debug_key(debug),
                 FormatKey::name("headers.baggage", baggage).read_only(),
             ],
@@ -119,8 +120,17 @@ pub(super) fn build(headers: &HeadersConfig) -> Box<dyn Format> {
 
 impl Format for JaegerFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys, Removal::Stale, context, carrier, |context, carrier| {
-            self.write(context, carrier)
+        let [trace_context, baggage_prefix, debug, _] = &self.keys;
+        let mut text = IdText::new();
+        if is_written(context) {
+            context.write_text(&mut text);
+        }
+        let parts = [(trace_context.known_name(), text.as_bytes().len())];
+        let prefix = baggage_prefix.known_name().text();
+        let known = KnownParts::new(&parts, prefix, &text);
+        write_context(&known, None, context, carrier, |context, carrier| {
+            forward_debug_id(context, debug.known_name(), carrier);
+            inject_baggage(context, prefix, carrier, encode_into)
         })
     }
 
@@ -133,94 +143,176 @@ impl Format for JaegerFormat {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        Extracted::by(|to| self.extract_into(carrier, to))
+    }
+
+    fn extract_into(
+        &self,
+        carrier: &dyn ExtractCarrier,
+        to: &mut Extracted,
+    ) -> Result<(), ExtractError> {
         let [trace_context, baggage_prefix, debug, by_hand] =
             self.keys.each_ref().map(FormatKey::known_name);
-        let kind = carrier.kind();
-        let keeps_case = kind == CarrierKind::TextMap || carrier.is_lower_case();
-        let mut context = SpanContext { remote: true, ..SpanContext::default() };
-        let mut baggage = BoundedBaggage::default();
-        let (mut key_scratch, mut scratch) = (String::new(), Vec::new());
-        let (mut found, mut failure) = (SingleValue::default(), None);
+        let prefix = baggage_prefix.text();
+        let Extracted { context, .. } = to;
+        context.remote = true;
+        let (mut is_found, mut rest) = (false, None::<Rest>);
         carrier.visit(&mut |key, value| {
             if trace_context.is(key) {
-                let taken = match parse_canonical(value) {
-                    Some(parsed) => found.add(key, parsed),
-                    None => found.add_text(key, decoded(kind, value, &mut scratch), parse),
-                };
-                if let Err(error) = taken {
-                    failure.get_or_insert(error);
+                match parse_canonical(value) {
+                    Some(parsed)
+                        if !is_found && rest.as_ref().is_none_or(|rest| rest.found.is_empty()) =>
+                    {
+                        is_found = true;
+                        set(context, parsed);
+                    }
+                    _ => {
+                        let earlier = is_found.then_some(&*context);
+                        rest.get_or_insert_with(|| Rest::of(carrier)).context(key, value, earlier);
+                    }
                 }
             } else if debug.is(key) {
-                context.debug_id = read_debug_id(kind, value);
+                rest.get_or_insert_with(|| Rest::of(carrier)).debug_id(value);
             } else if by_hand.is(key) {
-                read_by_hand(value, &mut baggage);
-            } else if begins_with(key, baggage_prefix.text()) {
-                let key = &key[baggage_prefix.text().len()..];
-                let key = if keeps_case { key } else { lower_case(key, &mut key_scratch) };
-                let value = decoded(kind, value, &mut scratch);
-                baggage.set(key, &percent::text(value));
+                rest.get_or_insert_with(|| Rest::of(carrier)).by_hand(value);
+            } else if begins_with(key, prefix) {
+                let rest = rest.get_or_insert_with(|| Rest::of(carrier));
+                rest.item(&key[prefix.len()..], value);
             }
         });
-        let broken = usize::from(failure.is_some());
-        if let Some(error) = failure {
-            // A debug id takes effect in a new trace.
-            if context.debug_id.is_none() {
-                return Err(error);
-            }
-        } else if let Some((trace_id, span_id, parent_id, flags)) = found.into_value() {
-            context.trace_id = trace_id;
-            context.span_id = span_id;
-            context.parent_id = parent_id;
-            context.flags = flags;
+        if let Some(rest) = rest {
+            rest.finish(to)?;
         }
-        let baggage_dropped = baggage.dropped;
-        context.baggage = baggage.finish();
+        let context = &to.context;
         if !context.trace_id.is_valid() && context.debug_id.is_none() && context.baggage.is_none() {
             return Err(ExtractError::NotFound);
         }
-        Ok(Extracted { context, baggage_dropped, broken })
+        Ok(())
     }
 }
 
-impl JaegerFormat {
-    #[inline]
-    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let [trace_context, baggage_prefix, debug, _] = &self.keys;
-        let mut refused = 0;
-        if is_written(context) {
-            refused = usize::from(!carrier.set_known(trace_context.known_name(), &context.text()));
-        }
-        forward_debug_id(context, debug, carrier);
-        if context.baggage.is_none() {
-            return refused;
-        }
+/// Sets ids and flags.
+#[inline]
+fn set(context: &mut SpanContext, (trace_id, span_id, parent_id, flags): Parsed) {
+    context.trace_id = trace_id;
+    context.span_id = span_id;
+    context.parent_id = parent_id;
+    context.flags = flags;
+}
+
+/// What a carrier has beside one context in the form in which this client writes it.
+struct Rest {
+    /// The context, if there is any in another form, or several.
+    found: SingleValue<Parsed>,
+    kind: CarrierKind,
+    /// Whether keys have the case that they were written in.
+    keeps_case: bool,
+    baggage: BoundedBaggage,
+    debug_id: Option<Arc<str>>,
+    failure: Option<ExtractError>,
+    key_scratch: String,
+    scratch: Vec<u8>,
+}
+
+impl Rest {
+    #[inline(never)]
+    fn of(carrier: &dyn ExtractCarrier) -> Self {
         let kind = carrier.kind();
-        let (mut name, mut scratch) = (String::new(), String::new());
-        for (key, value) in context.baggage() {
-            name.clear();
-            name.push_str(baggage_prefix.known_name().text());
-            name.push_str(key);
-            let value = match kind {
-                CarrierKind::HttpHeaders => encode_into(value, &mut scratch),
-                CarrierKind::TextMap => value,
-            };
-            refused += usize::from(!carrier.set(&name, value));
+        Self {
+            found: SingleValue::default(),
+            kind,
+            keeps_case: kind == CarrierKind::TextMap || carrier.is_lower_case(),
+            baggage: BoundedBaggage::default(),
+            debug_id: None,
+            failure: None,
+            key_scratch: String::new(),
+            scratch: Vec::new(),
         }
-        refused
     }
+
+    /// Reads a context in any form, after an earlier one.
+    #[inline(never)]
+    fn context(&mut self, key: &str, value: &[u8], earlier: Option<&SpanContext>) {
+        if let Some(SpanContext { trace_id, span_id, parent_id, flags, .. }) = earlier {
+            self.found = SingleValue::of((*trace_id, *span_id, *parent_id, *flags));
+        }
+        let value = decoded(self.kind, value, &mut self.scratch);
+        if let Err(error) = self.found.add_text(key, value, parse) {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn debug_id(&mut self, value: &[u8]) {
+        self.debug_id = read_debug_id(self.kind, value);
+    }
+
+    fn by_hand(&mut self, value: &[u8]) {
+        read_by_hand(value, &mut self.baggage);
+    }
+
+    fn item(&mut self, key: &str, value: &[u8]) {
+        let key = if self.keeps_case { key } else { lower_case(key, &mut self.key_scratch) };
+        let value = decoded(self.kind, value, &mut self.scratch);
+        self.baggage.set(key, &percent::text(value));
+    }
+
+    #[inline(never)]
+    fn finish(self, to: &mut Extracted) -> Result<(), ExtractError> {
+        if let Some(error) = self.failure {
+            // A debug id takes effect in a new trace.
+            if self.debug_id.is_none() {
+                return Err(error);
+            }
+            set(&mut to.context, Parsed::default());
+            to.broken = 1;
+        } else if let Some(found) = self.found.into_value() {
+            set(&mut to.context, found);
+        }
+        to.baggage_dropped = self.baggage.dropped;
+        to.context.baggage = self.baggage.finish();
+        to.context.debug_id = self.debug_id;
+        Ok(())
+    }
+}
+
+/// Writes baggage under a prefix, in headers encoded, and returns how many items were refused.
+#[inline(never)]
+pub(super) fn inject_baggage(
+    context: &SpanContext,
+    prefix: &str,
+    carrier: &mut dyn InjectCarrier,
+    encoded: for<'v> fn(&'v str, &'v mut String) -> &'v str,
+) -> usize {
+    if context.baggage.is_none() {
+        return 0;
+    }
+    let kind = carrier.kind();
+    let (mut name, mut scratch) = (String::new(), String::new());
+    let mut refused = 0;
+    for (key, value) in context.baggage() {
+        name.clear();
+        name.push_str(prefix);
+        name.push_str(key);
+        let value = match kind {
+            CarrierKind::HttpHeaders => encoded(value, &mut scratch),
+            CarrierKind::TextMap => value,
+        };
+        refused += usize::from(!carrier.set(&name, value));
+    }
+    refused
 }
 
 /// Writes the debug id of a context that is forwarded unchanged. Spans have none.
 pub(super) fn forward_debug_id(
     context: &SpanContext,
-    key: &FormatKey,
+    name: &KnownName,
     carrier: &mut dyn InjectCarrier,
 ) {
     if let Some(id) = context.debug_id() {
         let http = carrier.kind() == CarrierKind::HttpHeaders;
         let mut scratch = String::new();
         let text = if http { encode_into(id, &mut scratch) } else { id };
-        carrier.set(key.known_name().text(), text);
+        carrier.set(name.text(), text);
     }
 }
 
@@ -387,6 +479,25 @@ mod tests {
         }
         let error = read(&[("uber-trace-id", "1:2:3:100")]).unwrap_err();
         assert!(matches!(error, ExtractError::NumberOutOfRange { part: "flags", .. }), "{error}");
+    }
+
+    #[test]
+    fn contexts_that_differ_are_an_error_in_any_form_and_order() {
+        let usual = format!("{0:016x}:{0:016x}:{0:016x}:1", 1);
+        let other = usual.replace(":1", ":0");
+        for (one, two) in [(&*usual, &*other), (&*usual, "1:2:1:1"), ("1:2:1:1", &*usual)] {
+            for between in [("uberctx-k", "v"), ("x", "y")] {
+                let error = read(&[("uber-trace-id", one), between, ("uber-trace-id", two)]);
+                let error = error.unwrap_err();
+                assert!(matches!(error, ExtractError::Conflicting { .. }), "{one}, {two}: {error}");
+                let same = read(&[("uber-trace-id", one), between, ("uber-trace-id", one)]);
+                assert!(same.is_ok(), "{one}: {same:?}");
+            }
+        }
+        for form in [("1:1:1:1", &*usual), (&*usual, "1:1:1:1")] {
+            let same = read(&[("uber-trace-id", form.0), ("uber-trace-id", form.1)]);
+            assert_eq!(same.unwrap().context.to_string(), usual);
+        }
     }
 
     #[test]

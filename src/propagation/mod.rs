@@ -21,10 +21,9 @@ use std::fmt;
 pub use self::b3::{B3Format, B3SingleFormat};
 pub(crate) use self::binary::write_binary;
 pub use self::binary::{from_binary, to_binary};
-#[doc(hidden)]
-pub use self::carrier::KnownName;
-use self::carrier::Removal;
 pub use self::carrier::{CarrierKind, ExtractCarrier, HttpHeaders, InjectCarrier};
+#[doc(hidden)]
+pub use self::carrier::{KnownName, KnownParts};
 pub use self::composite::CompositeFormat;
 pub use self::jaeger::{HeadersConfig, JaegerFormat};
 pub use self::keys::FormatKey;
@@ -88,6 +87,17 @@ pub trait Format: fmt::Debug + Send + Sync {
     /// [`ExtractError::NotFound`] if there is no context; any other error for a malformed one.
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError>;
 
+    /// Reads a context into an empty one: it is large, and to move it takes time.
+    #[doc(hidden)]
+    fn extract_into(
+        &self,
+        carrier: &dyn ExtractCarrier,
+        to: &mut Extracted,
+    ) -> Result<(), ExtractError> {
+        *to = self.extract(carrier)?;
+        Ok(())
+    }
+
     /// Returns the keys that the format reads and writes. Those that it writes are removed from a
     /// carrier, or replaced, when a context is written to it. A tracer is only built if these are valid
     /// header names, and none has two meanings.
@@ -97,8 +107,7 @@ pub trait Format: fmt::Debug + Send + Sync {
         &[]
     }
 
-    /// Returns whether the format is a built-in one: it replaces an earlier context by itself, and
-    /// its keys say for which contexts they are written.
+    /// Returns whether the format is a built-in one: it replaces an earlier context by itself.
     #[doc(hidden)]
     fn is_built_in(&self) -> bool {
         false
@@ -117,7 +126,7 @@ pub(crate) fn inject(
     }
     let write =
         |context: &SpanContext, carrier: &mut dyn InjectCarrier| format.inject(context, carrier);
-    carrier::write_context(format.keys(), Removal::All, context, carrier, write)
+    carrier::write_any(format.keys(), context, carrier, write)
 }
 
 impl<F: Format + ?Sized> Format for Box<F> {
@@ -127,6 +136,14 @@ impl<F: Format + ?Sized> Format for Box<F> {
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
         (**self).extract(carrier)
+    }
+
+    fn extract_into(
+        &self,
+        carrier: &dyn ExtractCarrier,
+        to: &mut Extracted,
+    ) -> Result<(), ExtractError> {
+        (**self).extract_into(carrier, to)
     }
 
     fn keys(&self) -> &[FormatKey] {
@@ -155,6 +172,14 @@ impl Extracted {
     #[must_use]
     pub fn new(context: SpanContext) -> Self {
         Self { context, ..Self::default() }
+    }
+
+    /// Returns what a built-in format reads.
+    fn by(
+        extract_into: impl FnOnce(&mut Self) -> Result<(), ExtractError>,
+    ) -> Result<Self, ExtractError> {
+        let mut extracted = Self::default();
+        extract_into(&mut extracted).map(|()| extracted)
     }
 }
 

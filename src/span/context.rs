@@ -173,6 +173,13 @@ impl SpanContext {
     /// Returns the text form, which [`FromStr`](std::str::FromStr) reads.
     pub(crate) fn text(&self) -> IdText {
         let mut text = IdText::new();
+        self.write_text(&mut text);
+        text
+    }
+
+    /// Appends the text form.
+    #[inline]
+    pub(crate) fn write_text(&self, text: &mut IdText) {
         text.trace_id(self.trace_id);
         text.push([b':']);
         text.span_id(self.span_id);
@@ -180,7 +187,6 @@ impl SpanContext {
         text.span_id(self.parent_id);
         text.push([b':']);
         text.flags(self.flags());
-        text
     }
 
     /// Returns whether the ids are to be written: those of a context of this process in any case, those of

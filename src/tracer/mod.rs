@@ -243,10 +243,10 @@ impl Tracer {
         carrier: &C,
     ) -> Result<SpanContext, ExtractError> {
         let Shared { span_shared, format, .. } = &*self.shared;
-        let extract = || (**format).extract(&carrier);
-        let extracted =
-            span_shared.diagnostics.call_even_if_forked(Callback::FormatExtract, extract);
-        self.finish_extract(extracted.unwrap_or(Err(ExtractError::Panicked)))
+        let mut extracted = Extracted::default();
+        let extract = || (**format).extract_into(&carrier, &mut extracted);
+        let result = span_shared.diagnostics.call_even_if_forked(Callback::FormatExtract, extract);
+        self.finish_extract(result.unwrap_or(Err(ExtractError::Panicked)), extracted)
     }
 
     /// Writes the context of a span, or a context, as bytes, for protocols that carry bytes. Baggage is limited as by
@@ -264,38 +264,30 @@ impl Tracer {
     ///
     /// [`ExtractError::Corrupted`], which is counted.
     pub fn extract_binary(&self, bytes: &[u8]) -> Result<SpanContext, ExtractError> {
-        self.finish_extract(propagation::from_binary(bytes))
+        let mut extracted = Extracted::default();
+        let result = propagation::from_binary(bytes).map(|read| extracted = read);
+        self.finish_extract(result, extracted)
     }
 
     /// Counts what was left out and what was malformed, and returns the context.
+    #[inline]
     fn finish_extract(
         &self,
-        extracted: Result<Extracted, ExtractError>,
+        result: Result<(), ExtractError>,
+        extracted: Extracted,
     ) -> Result<SpanContext, ExtractError> {
-        match extracted {
-            Ok(extracted) => {
-                self.count_baggage("read", extracted.baggage_dropped);
-                if extracted.broken > 0 {
-                    let broken = extracted.broken as u64;
-                    self.shared
-                        .span_shared
-                        .incidents
-                        .decoding_errors
-                        .fetch_add(broken, Ordering::Relaxed);
-                }
-                Ok(extracted.context)
-            }
-            Err(error) => {
-                if error != ExtractError::NotFound {
-                    self.shared
-                        .span_shared
-                        .incidents
-                        .decoding_errors
-                        .fetch_add(1, Ordering::Relaxed);
-                }
-                Err(error)
-            }
+        let broken = match result {
+            Ok(()) => extracted.broken,
+            Err(ExtractError::NotFound) => return Err(ExtractError::NotFound),
+            Err(_) => 1,
+        };
+        if broken > 0 {
+            let incidents = &self.shared.span_shared.incidents;
+            incidents.decoding_errors.fetch_add(broken as u64, Ordering::Relaxed);
         }
+        result?;
+        self.count_baggage("read", extracted.baggage_dropped);
+        Ok(extracted.context)
     }
 
     fn count_baggage(&self, done: &str, left_out: usize) {

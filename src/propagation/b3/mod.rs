@@ -8,14 +8,17 @@ mod single;
 
 pub use self::multi::B3Format;
 pub use self::single::B3SingleFormat;
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName};
+use super::carrier::{
+    CarrierKind, ExtractCarrier, InjectCarrier, KnownName, KnownParts, begins_with, write_context,
+};
 use super::composite::first_of;
-use super::keys::{FormatKey, begins_with};
+use super::jaeger;
+use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
 use super::percent::{self, Decoding, decode_into, encode_into, lower_case};
 use super::{Extracted, Format, HeadersConfig};
 use crate::error::ExtractError;
-use crate::id::{SpanId, TraceId};
+use crate::id::{IdText, SpanId, TraceId};
 use crate::span::SpanContext;
 use crate::span::{DEBUG, SAMPLED};
 
@@ -36,39 +39,52 @@ enum Form {
     Single,
 }
 
-/// The keys of a format: those of its own form, the prefix of baggage, and those of the other form,
-/// which are removed when it is written.
+/// The number of names of both forms.
+const NAMES: usize = multi::NAMES.len() + 1;
+
+/// The keys of a format: those of its own form, those of the other form, which are removed when it is written, and
+/// the prefix of baggage.
 #[derive(Clone, Debug)]
-struct Keys {
-    keys: Vec<FormatKey>,
-    /// How many are of its own form.
-    own: usize,
-}
+struct Keys([FormatKey; NAMES + 1]);
 
 impl Keys {
     fn new(form: Form, baggage_prefix: String) -> Self {
-        let name = |name: &str| FormatKey::name("a header of B3", name);
-        let multi =
-            multi::HEADERS.iter().map(|(key, is_written)| name(key).written_for(*is_written));
-        let single = [name(single::NAME).written_for(single::is_written)];
-        let (mut keys, other): (Vec<_>, Vec<_>) = match form {
-            Form::Multi => (multi.collect(), single.into()),
-            Form::Single => (single.into(), multi.collect()),
+        let [trace_id, span_id, parent_id, decision, flags] = multi::NAMES;
+        let names = match form {
+            Form::Multi => [trace_id, span_id, parent_id, decision, flags, single::NAME],
+            Form::Single => [single::NAME, trace_id, span_id, parent_id, decision, flags],
         };
-        let own = keys.len();
+        let [one, two, three, four, five, six] =
+            names.map(|name| FormatKey::name("a header of B3", name));
         let prefix = FormatKey::prefix("the prefix of B3 baggage", baggage_prefix);
-        keys.push(prefix.written_for(|_| true));
-        keys.extend(other.into_iter().map(|key| key.written_for(|_| false)));
-        Self { keys, own }
-    }
-
-    /// Returns the names of the form itself, as many as it has.
-    fn own<const N: usize>(&self) -> Option<[&KnownName; N]> {
-        self.keys.first_chunk().map(|keys| keys.each_ref().map(FormatKey::known_name))
+        Self([one, two, three, four, five, six, prefix])
     }
 
     fn baggage_prefix(&self) -> &str {
-        self.keys.get(self.own).map_or("", |prefix| prefix.known_name().text())
+        let [.., prefix] = &self.0;
+        prefix.known_name().text()
+    }
+
+    /// Writes a context, whose ids and decision have these lengths in the text.
+    #[inline]
+    fn inject<const N: usize>(
+        &self,
+        text: &IdText,
+        lengths: [usize; N],
+        context: &SpanContext,
+        carrier: &mut dyn InjectCarrier,
+    ) -> usize {
+        let [names @ .., _] = &self.0;
+        let mut parts: [(&KnownName, usize); NAMES] =
+            names.each_ref().map(|key| (key.known_name(), 0));
+        for (part, length) in parts.iter_mut().zip(lengths) {
+            part.1 = length;
+        }
+        let prefix = self.baggage_prefix();
+        let known = KnownParts::new(&parts, prefix, text);
+        write_context(&known, None, context, carrier, |context, carrier| {
+            jaeger::inject_baggage(context, prefix, carrier, encoded)
+        })
     }
 }
 
@@ -77,41 +93,73 @@ fn extract(
     carrier: &dyn ExtractCarrier,
     baggage_prefix: &str,
     first: Form,
-) -> Result<Extracted, ExtractError> {
-    let kind = carrier.kind();
+    to: &mut Extracted,
+) -> Result<(), ExtractError> {
     let (mut multi, mut single) = (multi::Reader::default(), single::Reader::default());
-    let mut baggage = BoundedBaggage::default();
-    let (mut key_scratch, mut scratch) = (String::new(), Vec::new());
+    let mut items: Option<Items> = None;
     carrier.visit(&mut |key, value| {
         if !multi.take(key, value) && !single.take(key, value) && begins_with(key, baggage_prefix) {
-            let key = lower_case(&key[baggage_prefix.len()..], &mut key_scratch);
-            let value = decoded(kind, value, &mut scratch);
-            baggage.set(key, &percent::text(value));
+            let items = items.get_or_insert_with(|| Items::of(carrier));
+            items.take(&key[baggage_prefix.len()..], value);
         }
     });
-    let mut found = if single.is_empty() {
-        multi.finish()
+    if single.is_empty() {
+        multi.finish(to)?;
     } else if multi.is_empty() {
-        single.finish()
+        single.finish(to)?;
     } else {
-        let (multi, single) = (multi.finish(), single.finish());
-        first_of(match first {
+        let (multi, single) =
+            (Extracted::by(|to| multi.finish(to)), Extracted::by(|to| single.finish(to)));
+        *to = first_of(match first {
             Form::Multi => [multi, single],
             Form::Single => [single, multi],
-        })
-    }?;
-    found.baggage_dropped = baggage.dropped;
-    found.context.baggage = baggage.finish();
-    Ok(found)
+        })?;
+    }
+    if let Some(items) = items {
+        to.baggage_dropped = items.baggage.dropped;
+        to.context.baggage = items.baggage.finish();
+    }
+    Ok(())
+}
+
+/// Collects baggage.
+struct Items {
+    kind: CarrierKind,
+    baggage: BoundedBaggage,
+    key_scratch: String,
+    scratch: Vec<u8>,
+}
+
+impl Items {
+    #[inline(never)]
+    fn of(carrier: &dyn ExtractCarrier) -> Self {
+        Self {
+            kind: carrier.kind(),
+            baggage: BoundedBaggage::default(),
+            key_scratch: String::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    #[inline(never)]
+    fn take(&mut self, key: &str, value: &[u8]) {
+        let key = lower_case(key, &mut self.key_scratch);
+        let value = decoded(self.kind, value, &mut self.scratch);
+        self.baggage.set(key, &percent::text(value));
+    }
 }
 
 /// The content of one form: ids, or a decision about a trace to begin, or both.
 type Parsed = (TraceId, SpanId, SpanId, Option<u8>);
 
-/// Returns a context that names a span, or a decision about a trace to begin.
-fn found((trace_id, span_id, parent_id, decision): Parsed) -> Result<Extracted, ExtractError> {
-    let flags = decision.unwrap_or_default();
-    let mut context = SpanContext { flags, remote: true, ..SpanContext::default() };
+/// Writes a context that names a span, or a decision about a trace to begin, into an empty one.
+#[inline]
+fn found(
+    (trace_id, span_id, parent_id, decision): Parsed,
+    context: &mut SpanContext,
+) -> Result<(), ExtractError> {
+    context.remote = true;
+    context.flags = decision.unwrap_or_default();
     if trace_id.is_valid() {
         (context.trace_id, context.span_id, context.parent_id) = (trace_id, span_id, parent_id);
         context.lacks_decision = decision.is_none() && context.is_valid();
@@ -120,35 +168,14 @@ fn found((trace_id, span_id, parent_id, decision): Parsed) -> Result<Extracted, 
     } else {
         return Err(ExtractError::NotFound);
     }
-    Ok(Extracted { context, ..Extracted::default() })
-}
-
-/// Writes baggage under a prefix, and returns how many items were refused.
-fn inject_baggage(context: &SpanContext, prefix: &str, carrier: &mut dyn InjectCarrier) -> usize {
-    if context.baggage.is_none() {
-        return 0;
-    }
-    let kind = carrier.kind();
-    let (mut name, mut scratch) = (String::new(), String::new());
-    let mut refused = 0;
-    for (key, value) in context.baggage() {
-        name.clear();
-        name.push_str(prefix);
-        name.push_str(key);
-        refused += usize::from(!carrier.set(&name, encoded(kind, value, &mut scratch)));
-    }
-    refused
+    Ok(())
 }
 
 /// Encodes a header value. Most values stay as they are, for readers that decode nothing.
-fn encoded<'v>(kind: CarrierKind, value: &'v str, scratch: &'v mut String) -> &'v str {
+fn encoded<'v>(value: &'v str, scratch: &'v mut String) -> &'v str {
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'%';
     let edges = value.starts_with(' ') || value.ends_with(' ');
-    if kind == CarrierKind::TextMap || (value.bytes().all(plain) && !edges) {
-        value
-    } else {
-        encode_into(value, scratch)
-    }
+    if value.bytes().all(plain) && !edges { value } else { encode_into(value, scratch) }
 }
 
 /// Decodes a header value. A value that cannot be decoded was not encoded.

@@ -7,14 +7,10 @@
 //! x-b3-sampled: 1
 //! ```
 
-use super::{
-    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, extract, found, inject_baggage, writes_ids,
-};
+use super::{DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, extract, found, writes_ids};
 use crate::error::ExtractError;
 use crate::id::{IdText, SpanId, TraceId, read_hex_16};
-use crate::propagation::carrier::{
-    ExtractCarrier, InjectCarrier, Removal, SingleValue, is_same_name, write_context,
-};
+use crate::propagation::carrier::{ExtractCarrier, InjectCarrier, SingleValue, is_same_name};
 use crate::propagation::jaeger::{number, trace_id};
 use crate::propagation::keys::FormatKey;
 use crate::propagation::{Extracted, Format};
@@ -63,27 +59,11 @@ enum Part {
     Flags,
 }
 
-/// All headers, in the order in which they are written: the name, and whether it is written for a context.
+/// All headers, in the order in which they are written.
 /// The decision is written beside the flags: a reader that knows no flags still samples.
-pub(super) const HEADERS: [(&str, IsWritten); 5] = [
-    (TRACE_ID, writes_ids),
-    (SPAN_ID, writes_ids),
-    (PARENT_ID, |context| writes_ids(context) && has_parent(context)),
-    (DECISION, writes_decision),
-    (FLAGS, |context| writes_decision(context) && is_debug(context)),
-];
-
-type IsWritten = fn(&SpanContext) -> bool;
+pub(super) const NAMES: [&str; 5] = [TRACE_ID, SPAN_ID, PARENT_ID, DECISION, FLAGS];
 
 const PARTS: [Part; 5] = [Part::TraceId, Part::SpanId, Part::ParentId, Part::Decision, Part::Flags];
-
-fn has_parent(context: &SpanContext) -> bool {
-    context.parent_id != SpanId::NONE
-}
-
-fn is_debug(context: &SpanContext) -> bool {
-    context.flags() & DEBUGGED == DEBUGGED
-}
 
 const TRACE_ID: &str = "x-b3-traceid";
 const SPAN_ID: &str = "x-b3-spanid";
@@ -103,8 +83,8 @@ impl Part {
             DECISION => Some(Self::Decision),
             FLAGS => Some(Self::Flags),
             _ => {
-                let mut known = HEADERS.iter().zip(PARTS);
-                known.find(|((known, _), _)| is_same_name(name, known)).map(|(_, part)| part)
+                let mut known = NAMES.iter().zip(PARTS);
+                known.find(|(known, _)| is_same_name(name, known)).map(|(_, part)| part)
             }
         }
     }
@@ -142,55 +122,49 @@ fn decision(text: &[u8]) -> u8 {
 
 impl Format for B3Format {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(
-            &self.keys.keys,
-            Removal::StaleOfMany,
-            context,
-            carrier,
-            |context, carrier| self.write(context, carrier),
-        )
-    }
-
-    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        extract(carrier, self.keys.baggage_prefix(), Form::Multi)
-    }
-
-    fn keys(&self) -> &[FormatKey] {
-        &self.keys.keys
-    }
-
-    fn is_built_in(&self) -> bool {
-        true
-    }
-}
-
-impl B3Format {
-    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let Some(names) = self.keys.own() else { return 0 };
-        let (mut text, mut parts) = (IdText::new(), names.map(|name| (name, 0)));
-        let [trace_id, span_id, parent_id, decision, flags] = &mut parts;
+        let mut text = IdText::new();
+        let [mut trace_id, mut span_id, mut parent_id, mut decision, mut flags] = [0; 5];
         if writes_ids(context) {
             text.trace_id(context.trace_id);
-            trace_id.1 = text.as_bytes().len();
+            trace_id = text.as_bytes().len();
             text.span_id(context.span_id);
-            span_id.1 = 16;
-            if has_parent(context) {
+            span_id = 16;
+            if context.parent_id != SpanId::NONE {
                 text.span_id(context.parent_id);
-                parent_id.1 = 16;
+                parent_id = 16;
             }
         }
         if writes_decision(context) {
             // The flags of a live trace may change meanwhile.
             let flags_now = context.flags();
-            text.push([b'0' + u8::from(flags_now & SAMPLED != 0)]);
-            decision.1 = 1;
+            text.push([b'0' + (flags_now & SAMPLED)]);
+            decision = 1;
             if flags_now & DEBUGGED == DEBUGGED {
                 text.push([b'1']);
-                flags.1 = 1;
+                flags = 1;
             }
         }
-        let is_refused = !carrier.set_known_parts(&parts, &text);
-        usize::from(is_refused) + inject_baggage(context, self.keys.baggage_prefix(), carrier)
+        self.keys.inject(&text, [trace_id, span_id, parent_id, decision, flags], context, carrier)
+    }
+
+    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        Extracted::by(|to| self.extract_into(carrier, to))
+    }
+
+    fn extract_into(
+        &self,
+        carrier: &dyn ExtractCarrier,
+        to: &mut Extracted,
+    ) -> Result<(), ExtractError> {
+        extract(carrier, self.keys.baggage_prefix(), Form::Multi, to)
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys.0
+    }
+
+    fn is_built_in(&self) -> bool {
+        true
     }
 }
 
@@ -258,17 +232,19 @@ impl Reader {
             && failure.is_none()
     }
 
-    pub(super) fn finish(self) -> Result<Extracted, ExtractError> {
+    #[inline]
+    pub(super) fn finish(self, to: &mut Extracted) -> Result<(), ExtractError> {
         if let Some(error) = self.failure {
             return Err(error);
         }
         let decision = self.decision.into_value();
-        found((
+        let ids = (
             self.trace_id.into_value().unwrap_or_default(),
             self.span_id.into_value().unwrap_or_default(),
             self.parent_id.into_value().unwrap_or_default(),
             if self.is_debug { Some(DEBUGGED) } else { decision },
-        ))
+        );
+        found(ids, &mut to.context)
     }
 }
 

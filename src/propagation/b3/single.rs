@@ -8,12 +8,10 @@
 //! Trace id, span id, decision, parent id; the last two may be missing. A decision may stand alone:
 //! `1` to sample, `0` not to sample, `d` to debug.
 
-use super::{DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, Parsed, extract, found, inject_baggage};
+use super::{DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, Parsed, extract, found};
 use crate::error::ExtractError;
-use crate::id::{IdText, SpanId, TraceId};
-use crate::propagation::carrier::{
-    ExtractCarrier, InjectCarrier, Removal, SingleValue, is_same_name, write_context,
-};
+use crate::id::{IdText, SpanId, TraceId, read_hex_16};
+use crate::propagation::carrier::{ExtractCarrier, InjectCarrier, SingleValue, is_same_name};
 use crate::propagation::jaeger::{number, trace_id};
 use crate::propagation::keys::FormatKey;
 use crate::propagation::{Extracted, Format};
@@ -53,19 +51,24 @@ pub(super) const NAME: &str = "b3";
 
 impl Format for B3SingleFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys.keys, Removal::Stale, context, carrier, |context, carrier| {
-            let is_set = !is_written(context)
-                || self.keys.own().is_some_and(|[name]| carrier.set_known(name, &text(context)));
-            usize::from(!is_set) + inject_baggage(context, self.keys.baggage_prefix(), carrier)
-        })
+        let text = text(context);
+        self.keys.inject(&text, [text.as_bytes().len()], context, carrier)
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        extract(carrier, self.keys.baggage_prefix(), Form::Single)
+        Extracted::by(|to| self.extract_into(carrier, to))
+    }
+
+    fn extract_into(
+        &self,
+        carrier: &dyn ExtractCarrier,
+        to: &mut Extracted,
+    ) -> Result<(), ExtractError> {
+        extract(carrier, self.keys.baggage_prefix(), Form::Single, to)
     }
 
     fn keys(&self) -> &[FormatKey] {
-        &self.keys.keys
+        &self.keys.0
     }
 
     fn is_built_in(&self) -> bool {
@@ -73,12 +76,8 @@ impl Format for B3SingleFormat {
     }
 }
 
-/// Returns whether the header is written: one with neither ids nor a decision would be refused.
-pub(super) fn is_written(context: &SpanContext) -> bool {
-    context.is_valid() || context.decision_for_new_trace
-}
-
-/// Returns the header's value.
+/// Returns the header's value. It is empty for a context with neither ids nor a decision, which would be refused.
+#[inline]
 fn text(context: &SpanContext) -> IdText {
     let decision = match context.flags() {
         flags if flags & DEBUGGED == DEBUGGED => b'd',
@@ -87,7 +86,9 @@ fn text(context: &SpanContext) -> IdText {
     };
     let mut text = IdText::new();
     if !context.is_valid() {
-        text.push([decision]);
+        if context.decision_for_new_trace {
+            text.push([decision]);
+        }
         return text;
     }
     text.trace_id(context.trace_id);
@@ -116,7 +117,7 @@ impl Reader {
     pub(super) fn take(&mut self, key: &str, value: &[u8]) -> bool {
         let is_it = is_same_name(key, NAME);
         if is_it && self.failure.is_none() {
-            self.failure = self.found.add_text(NAME, value, parse).err();
+            self.failure = self.found.add_canonical(NAME, value, canonical, parse).err();
         }
         is_it
     }
@@ -126,23 +127,49 @@ impl Reader {
         self.found.is_empty() && self.failure.is_none()
     }
 
-    pub(super) fn finish(self) -> Result<Extracted, ExtractError> {
+    #[inline]
+    pub(super) fn finish(self, to: &mut Extracted) -> Result<(), ExtractError> {
         match self.failure {
             Some(error) => Err(error),
-            None => found(self.found.into_value().ok_or(ExtractError::NotFound)?),
+            None => found(self.found.into_value().ok_or(ExtractError::NotFound)?, &mut to.context),
         }
+    }
+}
+
+/// Reads ids and the decision in the form in which they are written, padded, and nothing else.
+#[inline]
+fn canonical(value: &[u8]) -> Option<Parsed> {
+    let (high, rest) = match value.get(16)? {
+        b'-' => (0, value),
+        _ => (read_hex_16(value.first_chunk()?)?, value.get(16..)?),
+    };
+    let (ids, rest) = rest.split_first_chunk::<35>()?;
+    let decision = decision(&ids[34..])?;
+    let parent_id = match rest {
+        [] => 0,
+        [b'-', parent @ ..] => read_hex_16(parent.try_into().ok()?)?,
+        _ => return None,
+    };
+    let id = |at: usize| read_hex_16(ids.get(at..)?.first_chunk()?);
+    let (trace_id, span_id) = (TraceId::new(high, id(0)?), SpanId::new(id(17)?));
+    let is_valid =
+        (ids[16], ids[33]) == (b'-', b'-') && trace_id.is_valid() && span_id != SpanId::NONE;
+    is_valid.then_some((trace_id, span_id, SpanId::new(parent_id), Some(decision)))
+}
+
+/// Reads a decision, with ids or alone.
+fn decision(text: &[u8]) -> Option<u8> {
+    match text {
+        b"0" => Some(0),
+        b"1" => Some(SAMPLED),
+        b"d" => Some(DEBUGGED),
+        _ => None,
     }
 }
 
 /// Reads the header's value: ids, if any, and the decision, if any.
 fn parse(value: &[u8]) -> Result<Parsed, ExtractError> {
     let invalid = |what| ExtractError::Invalid { header: NAME, what };
-    let decision = |text: &[u8]| match text {
-        b"0" => Some(0),
-        b"1" => Some(SAMPLED),
-        b"d" => Some(DEBUGGED),
-        _ => None,
-    };
     if value.is_empty() {
         return Err(ExtractError::EmptyValue);
     }
@@ -246,6 +273,24 @@ mod tests {
         #[test]
         fn law_extraction_takes_any_bytes(value in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = B3SingleFormat::default().extract(&vec![("b3", value)]);
+        }
+
+        #[test]
+        fn law_the_fast_parser_reads_nothing_that_the_other_reads_otherwise(
+            (high, ids) in (prop::option::of(any::<u64>()), any::<[u64; 3]>()),
+            (decision, at, byte) in (prop::sample::select(vec!["0", "1", "d"]), 0..70_usize, any::<u8>()),
+            length in 30..72_usize,
+        ) {
+            let high = high.map_or_else(String::new, |high| format!("{high:016x}"));
+            let [low, span, parent] = ids.map(|id| format!("{id:016x}"));
+            let mut text = format!("{high}{low}-{span}-{decision}-{parent}").into_bytes();
+            prop_assert_eq!(canonical(&text), parse(&text).ok());
+            let place = at % text.len();
+            text[place] = byte;
+            text.truncate(length);
+            if let Some(read) = canonical(&text) {
+                prop_assert_eq!(parse(&text), Ok(read));
+            }
         }
 
         #[test]

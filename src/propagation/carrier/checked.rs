@@ -2,32 +2,59 @@
 
 use std::borrow::Cow;
 
-use super::{CarrierKind, InjectCarrier, KnownName, is_field_value, is_token, set_each};
-use crate::id::IdText;
-use crate::propagation::keys::{FormatKey, NameFilter, is_stale};
+use super::{
+    CarrierKind, InjectCarrier, KnownName, KnownParts, is_field_value, is_same_name, is_token,
+};
+use crate::propagation::keys::{FormatKey, is_written};
 use crate::propagation::limits::{self, repeated_in_other_case};
 use crate::span::SpanContext;
 
-/// Which keys of a format are removed from a carrier before a context is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::propagation) enum Removal {
-    /// All that the format may write: a custom one can leave out any.
-    All,
-    /// Those that it will not replace.
-    Stale,
-    /// The same, of a format with so many keys that names of headers are filtered before they are compared
-    /// with all of them.
-    StaleOfMany,
+/// Writes a context to a carrier in a built-in format, replaces one that the carrier may hold, and returns how
+/// many baggage items were left out.
+///
+/// `later` is a name that `write` certainly sets. `write` is called for a context with more than ids, with as much
+/// of its baggage as a carrier takes, and with a carrier that accepts only valid headers.
+#[inline]
+pub(in crate::propagation) fn write_context(
+    known: &KnownParts<'_>,
+    later: Option<&KnownName>,
+    context: &SpanContext,
+    carrier: &mut dyn InjectCarrier,
+    write: impl FnOnce(&SpanContext, &mut dyn InjectCarrier) -> usize,
+) -> usize {
+    let has_ids_alone = context.baggage.is_none() && context.debug_id.is_none();
+    if has_ids_alone && known.are_tokens() && carrier.replace_known(known) {
+        return 0;
+    }
+    if carrier.is_checked() {
+        return usize::from(!carrier.set_known(known)) + write(context, carrier);
+    }
+    let (context, left_out) = fitting(context, carrier, known.has_prefix());
+    remove_stale(known, later, &context, carrier);
+    let carrier = &mut Checked { carrier };
+    let refused = usize::from(!carrier.set_known(known));
+    left_out + refused + write(&context, carrier)
 }
 
-/// Writes a context to a carrier, replaces one that the carrier may hold, and returns how many
-/// baggage items were left out.
-///
-/// `write` is called with the context and as much of its baggage as a carrier takes, and with a
-/// carrier that accepts only valid headers.
-pub(in crate::propagation) fn write_context(
+/// Removes the keys of another context, which writing this one does not replace.
+#[inline(never)]
+fn remove_stale(
+    known: &KnownParts<'_>,
+    later: Option<&KnownName>,
+    context: &SpanContext,
+    carrier: &mut dyn InjectCarrier,
+) {
+    let is_header = carrier.kind() == CarrierKind::HttpHeaders;
+    let is_item = |key: &str| context.baggage_item(key).is_some();
+    carrier.remove_if(&mut |name| match later.filter(|later| is_same_name(name, later.text())) {
+        Some(later) => !is_header && name != later.text(),
+        None => known.is_stale(name, is_header, is_item),
+    });
+}
+
+/// Does the same with formats that may leave out any of their keys: all of them are removed first.
+pub(in crate::propagation) fn write_any(
     keys: &[FormatKey],
-    removal: Removal,
     context: &SpanContext,
     carrier: &mut dyn InjectCarrier,
     write: impl FnOnce(&SpanContext, &mut dyn InjectCarrier) -> usize,
@@ -35,43 +62,34 @@ pub(in crate::propagation) fn write_context(
     if carrier.is_checked() {
         return write(context, carrier);
     }
-    let is_header = carrier.kind() == CarrierKind::HttpHeaders;
-    let (context, left_out) = if context.baggage.is_none() {
-        (Cow::Borrowed(context), 0)
-    } else {
-        let repeated = if is_header && keys.iter().any(FormatKey::is_prefix) {
-            repeated_in_other_case(context)
-        } else {
-            Vec::new()
-        };
-        limits::fitting(context, |key, value| {
-            (key.is_empty() || is_token(key))
-                && (is_header || is_field_value(value))
-                && !repeated.contains(&key)
-        })
-    };
-    let replaces = removal != Removal::All;
-    let is_stale = |name: &str| {
-        is_stale(keys, name, |key| replaces && key.is_replaced(name, &context, is_header))
-    };
-    let mut is_replacing = false;
-    if removal == Removal::StaleOfMany && is_header {
-        let filter = NameFilter::new(keys, |key| key.is_header_replaced(&context));
-        carrier.remove_if(&mut |name| {
-            is_replacing |= filter.may_be_replaced(name);
-            filter.may_be_stale(name) && is_stale(name)
-        });
-    } else {
-        carrier.remove_if(&mut |name| is_stale(name));
+    let (context, left_out) = fitting(context, carrier, keys.iter().any(FormatKey::is_prefix));
+    carrier.remove_if(&mut |name| is_written(keys, name));
+    left_out + write(&context, &mut Checked { carrier })
+}
+
+/// Returns the context with as much of its baggage as the carrier takes, and how many items are left out.
+#[inline]
+pub(in crate::propagation) fn fitting<'c>(
+    context: &'c SpanContext,
+    carrier: &dyn InjectCarrier,
+    has_prefix: bool,
+) -> (Cow<'c, SpanContext>, usize) {
+    if context.baggage.is_none() {
+        return (Cow::Borrowed(context), 0);
     }
-    left_out + write(&context, &mut Checked { carrier, is_replacing })
+    let is_header = carrier.kind() == CarrierKind::HttpHeaders;
+    let repeated =
+        if is_header && has_prefix { repeated_in_other_case(context) } else { Vec::new() };
+    limits::fitting(context, |key, value| {
+        (key.is_empty() || is_token(key))
+            && (is_header || is_field_value(value))
+            && !repeated.contains(&key)
+    })
 }
 
 /// A carrier that refuses what is not valid in a header.
 struct Checked<'c> {
     carrier: &'c mut dyn InjectCarrier,
-    /// Whether the carrier probably has keys that are written.
-    is_replacing: bool,
 }
 
 impl Checked<'_> {
@@ -100,20 +118,11 @@ impl InjectCarrier for Checked<'_> {
         self.carrier.kind()
     }
 
-    /// The value is not checked: it consists of ids.
-    fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
-        (name.is_token() && self.carrier.set_known(name, value)) || self.refused(name.text())
-    }
-
-    fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
-        let are_tokens = parts.iter().all(|(name, _)| name.is_token());
-        let are_set = are_tokens
-            && match self.is_replacing {
-                true => self.carrier.replace_known_parts(parts, text),
-                false => self.carrier.set_known_parts(parts, text),
-            };
+    /// The values are not checked: they consist of ids.
+    fn set_known(&mut self, known: &KnownParts<'_>) -> bool {
         // Any of them may be the one that was refused.
-        are_set || set_each(parts, text, |key, value| self.set(key, value))
+        (known.are_tokens() && self.carrier.set_known(known))
+            || known.set_each(|key, value| self.set(key, value))
     }
 
     fn is_checked(&self) -> bool {

@@ -11,10 +11,8 @@ use http::header::Entry;
 
 use super::is_token;
 #[cfg(feature = "http")]
-use super::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::{CarrierKind, ExtractCarrier, InjectCarrier, KnownParts};
 use crate::error::ExtractError;
-#[cfg(feature = "http")]
-use crate::id::IdText;
 
 /// Returns whether two header names are the same. They are nearly always lower case.
 #[inline]
@@ -89,6 +87,11 @@ impl<T> Default for SingleValue<T> {
 }
 
 impl<T: PartialEq> SingleValue<T> {
+    /// Makes one that has a value.
+    pub(in crate::propagation) fn of(value: T) -> Self {
+        Self(Some(value))
+    }
+
     /// Parses the text of a header, and adds its values.
     pub(in crate::propagation) fn add_text(
         &mut self,
@@ -182,49 +185,34 @@ impl InjectCarrier for http::HeaderMap {
         CarrierKind::HttpHeaders
     }
 
-    fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
-        match (name.header(), self::value(value.as_bytes())) {
-            (Some(name), Some(value)) => self.try_insert(name, value).is_ok(),
-            _ => false,
-        }
+    fn set_known(&mut self, known: &KnownParts<'_>) -> bool {
+        let mut values = Parts::new(known);
+        known.written().all(|(name, length)| set_part(self, name, values.next(length)))
     }
 
-    fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
-        let mut values = Parts::new(parts, text);
-        let mut parts = parts.iter().filter(|(_, length)| *length > 0);
-        parts.all(|(name, length)| set_part(self, name, values.next(*length)))
-    }
-
-    fn replace_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
-        let mut values = Parts::new(parts, text);
-        let mut rest = parts.iter().filter(|(_, length)| *length > 0);
-        let (mut next, mut last, mut is_repeated) = (rest.next(), None::<&KnownName>, false);
-        // They are mostly there in the order in which they are written: to look at each name once takes less
-        // than to look up each of them.
+    /// They are mostly there in the order in which they are written, or not at all: to look at each name once
+    /// takes less than to look up one of them.
+    fn replace_known(&mut self, known: &KnownParts<'_>) -> bool {
+        let mut values = Parts::new(known);
+        let mut rest = known.written();
+        let mut next = rest.next();
         for (name, held) in self.iter_mut() {
             let name = name.as_str();
-            // The values of one name follow each other.
-            is_repeated |= last.is_some_and(|last| last.is(name));
-            if let Some((known, length)) = next.filter(|(known, _)| known.is(name)) {
-                let Some(value) = values.next(*length) else { return false };
+            if let Some((_, length)) = next.filter(|(known, _)| known.is(name)) {
+                let Some(value) = values.next(length) else { return false };
                 *held = value;
-                (last, next) = (Some(*known), rest.next());
-            }
-        }
-        if is_repeated {
-            for (name, _) in parts {
-                // To set a name again removes its other values.
-                let first = name.header().and_then(|name| self.get(name)).cloned();
-                let _ = first.is_some() && set_part(self, name, first);
+                next = rest.next();
+            } else if known.covers(name) {
+                // It is repeated, in another place, or stale.
+                return false;
             }
         }
         let mut rest = next.into_iter().chain(rest);
-        rest.all(|(name, length)| set_part(self, name, values.next(*length)))
+        rest.all(|(name, length)| set_part(self, name, values.next(length)))
     }
 }
 
-/// Sets one of several headers. A single one is set by `try_insert`, which is inlined as long as nothing else
-/// calls it.
+/// Sets one of several headers.
 #[cfg(feature = "http")]
 fn set_part(
     headers: &mut http::HeaderMap,
@@ -252,10 +240,9 @@ struct Parts<'t> {
 
 #[cfg(feature = "http")]
 impl<'t> Parts<'t> {
-    fn new(parts: &[(&KnownName, usize)], text: &'t IdText) -> Self {
-        let text = text.as_bytes();
-        let lengths = parts.iter().rev().map(|(_, length)| *length);
-        let digits: usize = lengths.take_while(|length| *length <= 1).sum();
+    fn new(known: &KnownParts<'t>) -> Self {
+        let text = known.text().as_bytes();
+        let digits = known.digits_at_end();
         let ids = text.get(..text.len().saturating_sub(digits)).unwrap_or_default();
         Self { text, ids: shared(ids).unwrap_or_default() }
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 
-use super::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName, is_same_name, set_each};
-use crate::id::IdText;
+use super::known::Held;
+use super::{CarrierKind, ExtractCarrier, InjectCarrier, KnownParts, is_same_name};
 
 macro_rules! map_carrier {
     ($map:ident $(, $hasher:ident)?) => {
@@ -23,15 +23,30 @@ macro_rules! map_carrier {
                 self.retain(|key, _| !is_stale(key));
             }
 
-            fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
-                if !self.is_empty() {
-                    return set_each(parts, text, |key, value| self.set(key, value));
+            /// Each key is looked at once, which takes less than to look up one of them.
+            fn replace_known(&mut self, known: &KnownParts<'_>) -> bool {
+                let text = known.text().as_str();
+                let (mut replaced, mut is_any_stale) = (0_u32, false);
+                for (key, held) in self.iter_mut() {
+                    match known.held(key) {
+                        Held::Part(at) => {
+                            held.clear();
+                            held.push_str(known.value(text, at));
+                            replaced |= 1 << at;
+                        }
+                        Held::Stale => is_any_stale = true,
+                        Held::Other => {}
+                    }
                 }
-                // None of the names has to be looked up.
-                set_each(parts, text, |key, value| {
-                    self.insert(key.to_owned(), value.to_owned());
-                    true
-                })
+                if is_any_stale {
+                    self.retain(|key, _| known.held(key) != Held::Stale);
+                }
+                for (at, name, value) in known.values(text) {
+                    if replaced & (1 << at) == 0 {
+                        self.insert(name.to_owned(), value.to_owned());
+                    }
+                }
+                true
             }
         }
 

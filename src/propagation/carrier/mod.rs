@@ -2,15 +2,16 @@
 
 mod checked;
 mod header;
+mod known;
 mod map;
 mod syntax;
 
-pub(super) use self::checked::{Removal, write_context};
+pub(super) use self::checked::{fitting, write_any, write_context};
 pub use self::header::KnownName;
 pub(super) use self::header::{SingleValue, is_same_name};
+pub use self::known::KnownParts;
 pub use self::map::HttpHeaders;
-pub(super) use self::syntax::{is_field_value, is_token};
-use crate::id::IdText;
+pub(super) use self::syntax::{begins_with, is_field_value, is_token};
 
 /// How a carrier's values are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,23 +43,22 @@ pub trait InjectCarrier {
         CarrierKind::TextMap
     }
 
-    /// Sets a key whose name was checked, to a text of ids.
+    /// Sets names that were checked to parts of a text of ids. Returns false if the carrier cannot hold one of
+    /// them.
     #[doc(hidden)]
-    fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
-        self.set(name.text(), value.as_str())
+    fn set_known(&mut self, known: &KnownParts<'_>) -> bool {
+        known.set_each(|key, value| self.set(key, value))
     }
 
-    /// Sets keys whose names were checked, to parts of a text of ids: each has that many bytes and follows
-    /// the one before; one of 0 bytes is not set. Returns false if the carrier cannot hold one of them.
+    /// Does the same for a context without baggage, and removes what another one left. Returns false if that
+    /// must be done by [`remove_if`](Self::remove_if) and [`set_known`](Self::set_known), even if a part is
+    /// done already.
+    ///
+    /// The default does nothing.
     #[doc(hidden)]
-    fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
-        set_each(parts, text, |key, value| self.set(key, value))
-    }
-
-    /// Does the same where the carrier probably has them all.
-    #[doc(hidden)]
-    fn replace_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
-        self.set_known_parts(parts, text)
+    fn replace_known(&mut self, known: &KnownParts<'_>) -> bool {
+        let _ = known;
+        false
     }
 
     /// Returns whether keys and values were checked, and stale ones removed.
@@ -66,21 +66,6 @@ pub trait InjectCarrier {
     fn is_checked(&self) -> bool {
         false
     }
-}
-
-/// Sets several keys to parts of a text, one after the other.
-fn set_each(
-    parts: &[(&KnownName, usize)],
-    text: &IdText,
-    mut set: impl FnMut(&str, &str) -> bool,
-) -> bool {
-    let (mut rest, mut all) = (text.as_str(), true);
-    for (name, length) in parts.iter().filter(|(_, length)| *length > 0) {
-        let Some((value, after)) = rest.split_at_checked(*length) else { return false };
-        all &= set(name.text(), value);
-        rest = after;
-    }
-    all
 }
 
 /// A source that a context can be read from.
@@ -130,16 +115,12 @@ impl<T: InjectCarrier + ?Sized> InjectCarrier for &mut T {
         (**self).kind()
     }
 
-    fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
-        (**self).set_known(name, value)
+    fn set_known(&mut self, known: &KnownParts<'_>) -> bool {
+        (**self).set_known(known)
     }
 
-    fn set_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
-        (**self).set_known_parts(parts, text)
-    }
-
-    fn replace_known_parts(&mut self, parts: &[(&KnownName, usize)], text: &IdText) -> bool {
-        (**self).replace_known_parts(parts, text)
+    fn replace_known(&mut self, known: &KnownParts<'_>) -> bool {
+        (**self).replace_known(known)
     }
 
     fn is_checked(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The syntax of header names and values, by RFC 9110.
+//! The syntax of header names and values, by RFC 9110, and what names begin with.
 
 /// Returns whether a text is a token, as header names are.
 pub(in crate::propagation) fn is_token(text: &str) -> bool {
@@ -15,6 +15,17 @@ fn is_token_byte(byte: u8) -> bool {
 pub(in crate::propagation) fn is_field_value(text: &str) -> bool {
     // All bytes are looked at, which takes less than to stop at the first that is not valid.
     text.bytes().fold(true, |all, byte| all & ((byte == b'\t') | ((byte >= b' ') & (byte != 0x7f))))
+}
+
+/// Returns whether a name begins with a prefix, in any case. No name begins with an empty prefix:
+/// every header of a request would be baggage.
+#[inline]
+pub(in crate::propagation) fn begins_with(name: &str, prefix: &str) -> bool {
+    let prefix = prefix.as_bytes();
+    let Some(head) = name.as_bytes().get(..prefix.len()) else { return false };
+    // The ends are compared first: many names begin alike.
+    let (Some(last), Some(end)) = (head.last(), prefix.last()) else { return false };
+    last.eq_ignore_ascii_case(end) && (head == prefix || head.eq_ignore_ascii_case(prefix))
 }
 
 #[cfg(test)]

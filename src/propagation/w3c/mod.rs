@@ -10,15 +10,20 @@ mod baggage;
 mod parent;
 mod state;
 
+use std::sync::Arc;
+
 use self::parent::{Flags, TRACE_PARENT};
 use self::state::StateReader;
-use super::carrier::{ExtractCarrier, InjectCarrier, Removal, SingleValue, write_context};
+use super::carrier::{
+    ExtractCarrier, InjectCarrier, KnownName, KnownParts, SingleValue, write_context,
+};
 use super::jaeger::{debug_key, forward_debug_id, read_debug_id};
 use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
 use super::{Extracted, Format, HeadersConfig};
 use crate::error::ExtractError;
-use crate::span::SpanContext;
+use crate::id::{IdText, SpanId, TraceId};
+use crate::span::{SAMPLED, SpanContext};
 
 /// W3C Trace Context and W3C Baggage, which most tracers of any vendor understand.
 ///
@@ -64,14 +69,8 @@ impl W3cFormat {
     #[must_use]
     pub fn new(headers: &HeadersConfig) -> Self {
         let name = |text| FormatKey::name("a header of W3C", text);
-        let keys = [
-            name(TRACE_PARENT).written_for(parent::is_written),
-            name(TRACE_STATE)
-                .written_for(|context| parent::is_written(context) && state::is_written(context)),
-            // Items that do not fit may leave nothing to write.
-            name(BAGGAGE),
-            debug_key(&headers.debug),
-        ];
+        let keys =
+            [name(TRACE_PARENT), name(TRACE_STATE), name(BAGGAGE), debug_key(&headers.debug)];
         Self { keys }
     }
 }
@@ -91,8 +90,38 @@ const BAGGAGE: &str = "baggage";
 
 impl Format for W3cFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys, Removal::Stale, context, carrier, |context, carrier| {
-            self.write(context, carrier)
+        let [trace_parent, tracestate, baggage, debug] =
+            self.keys.each_ref().map(FormatKey::known_name);
+        let (mut text, mut parent, mut others) = (IdText::new(), 0, None);
+        if parent::is_written(context) {
+            let flags = context.flags();
+            let (random, members) = match &context.baggage {
+                None => (false, None),
+                Some(baggage) => (baggage.random, baggage.tracestate.as_deref()),
+            };
+            parent::write(&mut text, context, Flags { sampled: flags & SAMPLED != 0, random });
+            parent = text.as_bytes().len();
+            state::write(&mut text, context, flags);
+            others = members;
+        }
+        let ours = text.as_bytes().len() - parent;
+        // Items that do not fit may leave nothing to write.
+        let parts = [
+            (trace_parent, parent),
+            (tracestate, if others.is_none() { ours } else { 0 }),
+            (baggage, 0),
+        ];
+        let later = others.is_some().then_some(tracestate);
+        let known = KnownParts::new(&parts, "", &text);
+        write_context(&known, later, context, carrier, |context, carrier| {
+            forward_debug_id(context, debug, carrier);
+            let mut refused = 0;
+            if let Some(others) = others {
+                let ours = text.as_str().get(parent..).unwrap_or_default();
+                let text = state::with_others(ours, others);
+                refused += usize::from(!carrier.set(tracestate.text(), &text));
+            }
+            refused + inject_baggage(baggage, context, carrier)
         })
     }
 
@@ -105,75 +134,121 @@ impl Format for W3cFormat {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        Extracted::by(|to| self.extract_into(carrier, to))
+    }
+
+    fn extract_into(
+        &self,
+        carrier: &dyn ExtractCarrier,
+        to: &mut Extracted,
+    ) -> Result<(), ExtractError> {
         let [trace_parent, tracestate, baggage, debug] =
             self.keys.each_ref().map(FormatKey::known_name);
-        let (mut parent, mut failure) = (SingleValue::default(), None);
+        let context = &mut to.context;
+        context.remote = true;
         let mut state = StateReader::default();
-        let mut items = baggage::Reader::default();
-        let mut debug_id = None;
+        let (mut found, mut rest) = (None, None::<Rest>);
         carrier.visit(&mut |key, value| {
             if trace_parent.is(key) {
-                let parse = |text: &[u8]| parent::parse(text.trim_ascii());
-                if let Err(error) = parent.add_canonical(key, value, parent::canonical, parse) {
-                    failure.get_or_insert(error);
+                match parent::canonical(value) {
+                    Some((trace_id, span_id, flags))
+                        if found.is_none()
+                            && rest.as_ref().is_none_or(|rest| rest.found.is_empty()) =>
+                    {
+                        (context.trace_id, context.span_id) = (trace_id, span_id);
+                        found = Some(flags);
+                    }
+                    _ => {
+                        let earlier = found.map(|flags| (context.trace_id, context.span_id, flags));
+                        rest.get_or_insert_default().parent(key, value, earlier);
+                    }
                 }
             } else if tracestate.is(key) {
                 state.take(value);
             } else if baggage.is(key) {
-                items.take(value);
+                rest.get_or_insert_default().items.take(value);
             } else if debug.is(key) {
-                debug_id = read_debug_id(carrier.kind(), value);
+                rest.get_or_insert_default().debug_id = read_debug_id(carrier.kind(), value);
             }
         });
-        let broken = usize::from(failure.is_some());
-        if let Some(error) = failure {
-            // A debug id takes effect in a new trace.
-            if debug_id.is_none() {
-                return Err(error);
-            }
-            parent = SingleValue::default();
+        let baggage = match rest {
+            None => None,
+            Some(rest) => Some(rest.finish(to, &mut found)?),
+        };
+        let context = &mut to.context;
+        let (mut others, mut random) = (None, false);
+        if let Some(flags) = found {
+            let (members, ours) = state.finish();
+            (context.parent_id, context.flags) =
+                state::joined(ours, context.span_id, flags.sampled);
+            (others, random) = (members, flags.random);
         }
-        let mut baggage: BoundedBaggage = items.into_bounded();
-        let mut context = SpanContext { remote: true, debug_id, ..SpanContext::default() };
-        if let Some((trace_id, span_id, flags)) = parent.into_value() {
-            context.trace_id = trace_id;
-            context.span_id = span_id;
-            let (others, ours) = state.finish();
-            (context.parent_id, context.flags) = state::joined(ours, span_id, flags.sampled);
-            baggage.set_tracestate(others, flags.random);
+        if baggage.is_some() || others.is_some() || random {
+            let mut baggage = baggage.unwrap_or_default();
+            baggage.set_tracestate(others, random);
+            to.baggage_dropped = baggage.dropped;
+            to.context.baggage = baggage.finish();
         }
-        let baggage_dropped = baggage.dropped;
-        context.baggage = baggage.finish();
-        if context.is_empty() {
-            return Err(ExtractError::NotFound);
-        }
-        Ok(Extracted { context, baggage_dropped, broken })
+        if to.context.is_empty() { Err(ExtractError::NotFound) } else { Ok(()) }
     }
 }
 
-impl W3cFormat {
-    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let [trace_parent, tracestate, baggage, debug] = &self.keys;
-        forward_debug_id(context, debug, carrier);
-        let mut refused = 0;
-        if parent::is_written(context) {
-            let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
-            let flags = Flags { sampled: context.is_sampled(), random };
-            let text = parent::write(context, flags);
-            refused += usize::from(!carrier.set_known(trace_parent.known_name(), &text));
-            let is_set = match state::write(context) {
-                None => true,
-                Some(state::Value::Ours(text)) => carrier.set_known(tracestate.known_name(), &text),
-                Some(state::Value::Text(text)) => {
-                    carrier.set(tracestate.known_name().text(), &text)
-                }
-            };
-            refused += usize::from(!is_set);
+/// What a carrier has beside one `traceparent` in the form in which this client writes it, and `tracestate`.
+#[derive(Default)]
+struct Rest {
+    /// `traceparent`, if there is any in another form, or several.
+    found: SingleValue<parent::Parsed>,
+    items: baggage::Reader,
+    debug_id: Option<Arc<str>>,
+    failure: Option<ExtractError>,
+}
+
+impl Rest {
+    /// Reads `traceparent` in any form, after an earlier one.
+    #[inline(never)]
+    fn parent(&mut self, key: &str, value: &[u8], earlier: Option<parent::Parsed>) {
+        if let Some(earlier) = earlier {
+            self.found = SingleValue::of(earlier);
         }
-        let (text, dropped) = baggage::write(context.baggage_items());
-        if !text.is_empty() && !carrier.set(baggage.known_name().text(), &text) {
-            return refused + context.baggage().count();
+        let parse = |text: &[u8]| parent::parse(text.trim_ascii());
+        if let Err(error) = self.found.add_text(key, value, parse) {
+            self.failure.get_or_insert(error);
         }
-        refused + dropped
+    }
+
+    #[inline(never)]
+    fn finish(
+        self,
+        to: &mut Extracted,
+        flags: &mut Option<Flags>,
+    ) -> Result<BoundedBaggage, ExtractError> {
+        if let Some(error) = self.failure {
+            // A debug id takes effect in a new trace.
+            if self.debug_id.is_none() {
+                return Err(error);
+            }
+            (to.context.trace_id, to.context.span_id) = <(TraceId, SpanId)>::default();
+            *flags = None;
+            to.broken = 1;
+        } else if let Some((trace_id, span_id, found)) = self.found.into_value() {
+            (to.context.trace_id, to.context.span_id) = (trace_id, span_id);
+            *flags = Some(found);
+        }
+        to.context.debug_id = self.debug_id;
+        Ok(self.items.into_bounded())
+    }
+}
+
+/// Writes the header `baggage`, and returns how many items are left out.
+fn inject_baggage(
+    name: &KnownName,
+    context: &SpanContext,
+    carrier: &mut dyn InjectCarrier,
+) -> usize {
+    let (text, dropped) = baggage::write(context.baggage_items());
+    if text.is_empty() || carrier.set(name.text(), &text) {
+        dropped
+    } else {
+        context.baggage().count()
     }
 }

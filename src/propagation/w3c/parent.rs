@@ -27,15 +27,15 @@ pub(super) fn is_written(context: &SpanContext) -> bool {
     context.is_valid() && !context.lacks_decision
 }
 
-pub(super) fn write(context: &SpanContext, flags: Flags) -> IdText {
-    let mut text = IdText::new();
+/// Appends the header's value.
+#[inline]
+pub(super) fn write(text: &mut IdText, context: &SpanContext, flags: Flags) {
     text.push(*b"00-");
     text.number(context.trace_id.high());
     text.number(context.trace_id.low());
     text.push([b'-']);
     text.span_id(context.span_id);
     text.push([b'-', b'0', b'0' + u8::from(flags.sampled) + RANDOM * u8::from(flags.random)]);
-    text
 }
 
 /// Parses version 00 as it is written, and nothing else.
@@ -163,7 +163,8 @@ mod tests {
         ) {
             let (trace, span) = (TraceId::new(ids.0, ids.1), SpanId::new(ids.2));
             let flags = Flags { sampled, random };
-            let text = write(&SpanContext::new(trace, span, SpanId::NONE, 0), flags);
+            let mut text = IdText::new();
+            write(&mut text, &SpanContext::new(trace, span, SpanId::NONE, 0), flags);
             prop_assert_eq!(text.as_bytes().len(), LENGTH);
             prop_assert_eq!(parse(text.as_bytes()), Ok((trace, span, flags)));
             prop_assert_eq!(canonical(text.as_bytes()), Some((trace, span, flags)));

@@ -4,7 +4,6 @@
 //! written: if a tracer in between has made further spans, the parent's id is out of date; the
 //! flags, which belong to the trace, are not.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::parent::lower_hex;
@@ -145,46 +144,32 @@ pub(super) fn joined(ours: Option<Ours>, span_id: SpanId, sampled: bool) -> (Spa
     }
 }
 
-/// Returns whether there is something to write.
-pub(super) fn is_written(context: &SpanContext) -> bool {
-    is_ours_written(context) || context.trace_state().is_some()
-}
-
-/// Returns whether the member `jaeger` adds to `traceparent`.
-fn is_ours_written(context: &SpanContext) -> bool {
-    context.parent_id != SpanId::NONE || context.flags() & !SAMPLED != 0
-}
-
-/// The header's value.
-#[derive(Debug)]
-pub(super) enum Value<'c> {
-    /// The member `jaeger` alone.
-    Ours(IdText),
-    /// The members of other vendors, with Jaeger's in front if it adds to `traceparent`.
-    Text(Cow<'c, str>),
-}
-
-/// Returns the header's value, if there is something to write.
-pub(super) fn write(context: &SpanContext) -> Option<Value<'_>> {
-    let others = context.trace_state();
-    if !is_ours_written(context) {
-        return others.map(|others| Value::Text(others.into()));
+/// Appends the member `jaeger`, if it adds to `traceparent`. The flags are those of the context.
+#[inline]
+pub(super) fn write(text: &mut IdText, context: &SpanContext, flags: u8) {
+    if context.parent_id == SpanId::NONE && flags & !SAMPLED == 0 {
+        return;
     }
-    let mut ours = IdText::new();
-    ours.push(*OURS);
-    ours.push([b'=']);
-    ours.span_id(context.span_id);
-    ours.push([b':']);
-    ours.span_id(context.parent_id);
-    ours.push([b':']);
-    ours.flags(context.flags());
-    let Some(others) = others else { return Some(Value::Ours(ours)) };
-    let mut text = ours.as_str().to_owned();
+    text.push(*OURS);
+    text.push([b'=']);
+    text.span_id(context.span_id);
+    text.push([b':']);
+    text.span_id(context.parent_id);
+    text.push([b':']);
+    text.flags(flags);
+}
+
+/// Returns the header's value of Jaeger's member, which may be empty, and those of other vendors.
+pub(super) fn with_others(ours: &str, others: &str) -> String {
+    if ours.is_empty() {
+        return others.to_owned();
+    }
+    let mut text = ours.to_owned();
     for member in others.split(',').take(MAX_MEMBERS - 1) {
         text.push(',');
         text.push_str(member);
     }
-    Some(Value::Text(text.into()))
+    text
 }
 
 #[cfg(test)]
@@ -244,19 +229,14 @@ mod tests {
     #[test]
     fn our_member_is_in_front_and_only_where_it_says_something() {
         let others = (0..32).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
-        let context = |parent, flags| {
+        let written = |parent, flags| {
             let ids = (TraceId::new(0, 1), SpanId::new(2), SpanId::new(parent));
-            let mut context = SpanContext::new(ids.0, ids.1, ids.2, flags);
-            let mut baggage = crate::propagation::limits::BoundedBaggage::default();
-            baggage.set_tracestate(Some(others.as_str().into()), false);
-            context.baggage = baggage.finish();
-            match write(&context) {
-                Some(Value::Text(text)) => text.into_owned(),
-                other => panic!("{other:?}"),
-            }
+            let mut ours = IdText::new();
+            write(&mut ours, &SpanContext::new(ids.0, ids.1, ids.2, flags), flags);
+            with_others(ours.as_str(), &others)
         };
-        assert_eq!(context(0, 1), others);
-        let text = context(3, 9);
+        assert_eq!(written(0, 1), others);
+        let text = written(3, 9);
         assert!(text.starts_with("jaeger=0000000000000002:0000000000000003:9,k0=v,"), "{text}");
         assert!(text.ends_with(",k30=v"), "one goes, so that there are 32: {text}");
     }
