@@ -9,6 +9,16 @@ use crate::redact;
 use crate::sampler;
 
 /// The configuration of the sampler.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{Configuration, SamplerConfig};
+/// let sampler = SamplerConfig { param: 0.1, ..SamplerConfig::new("probabilistic") };
+/// let (tracer, _closer) = Configuration { sampler, ..Configuration::new("checkout") }.new_tracer()?;
+/// assert_eq!(tracer.sampler_status().rule.to_string(), "probabilistic: 0.1 of traces");
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 #[derive(Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct SamplerConfig {

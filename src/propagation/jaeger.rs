@@ -34,6 +34,20 @@ use crate::span::SpanContext;
 ///
 /// `HeadersConfig` in jaeger-client-go, `config/config.go`, which never finds names that were
 /// configured with upper-case letters.
+///
+/// # Examples
+///
+/// ```
+/// use std::collections::HashMap;
+/// use jaeger_client::{Configuration, HeadersConfig};
+/// let headers =
+///     HeadersConfig { trace_context: "x-trace".to_owned(), ..HeadersConfig::default() };
+/// let (tracer, _closer) = Configuration { headers, ..Configuration::new("checkout") }.new_tracer()?;
+/// let mut carrier = HashMap::new();
+/// tracer.inject(&tracer.start_span("call"), &mut carrier);
+/// assert!(carrier.contains_key("x-trace"));
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a configuration, written with struct update syntax")]
 pub struct HeadersConfig {

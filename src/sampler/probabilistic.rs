@@ -18,6 +18,16 @@ use crate::id::TraceId;
 ///
 /// `ProbabilisticSampler` in jaeger-client-go v2.30, `sampler.go`. The Java client compares signed
 /// ids and so differs for ids whose top bit is set; ours never set it.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{TraceId, Tracer, sampler::ProbabilisticSampler};
+/// let half = ProbabilisticSampler::new(0.5)?;
+/// assert!(half.is_sampled(TraceId::new(0, 1)) && !half.is_sampled(TraceId::new(0, u64::MAX >> 1)));
+/// let (tracer, _closer) = Tracer::builder("svc").sampler(half).null_reporter().build()?;
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct ProbabilisticSampler {
     boundary: u64,

@@ -81,6 +81,31 @@ impl AgentProtocol {
 /// # Source
 ///
 /// `Transport` in jaeger-client-go, `transport.go`, of which this is the part below the batching.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::Write as _;
+/// use std::time::Duration;
+/// use jaeger_client::{Tracer, TransportError, transport::{Sent, Transport}};
+///
+/// /// Writes each message to a stream, behind its length.
+/// #[derive(Debug)]
+/// struct Stream(Vec<u8>);
+///
+/// impl Transport for Stream {
+///     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
+///         self.0.write_all(&message.len().to_be_bytes())?;
+///         self.0.write_all(message)?;
+///         Ok(Sent::OK)
+///     }
+/// }
+///
+/// let (tracer, closer) = Tracer::builder("svc").transport(Stream(Vec::new())).build()?;
+/// tracer.start_span("work").finish();
+/// assert_eq!(closer.close(Duration::from_secs(2)).stats.sent, 1);
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 pub trait Transport: fmt::Debug + Send {
     /// Sends one message. `Ok` means that the operating system accepted it, or a server if it is
     /// [`acknowledged`](Sent::acknowledged).
