@@ -219,24 +219,24 @@ impl Diagnostics {
     /// Logs once that the process was forked; nothing else is logged there. Runs on a thread of its
     /// own, as the logger may have a lock that was left locked; the wait for it is bounded.
     #[cold]
-    pub(crate) fn say_fork(&self) {
+    pub(crate) fn log_fork(&self) {
         if !self.origin.is_forked() || self.has_reported_fork.swap(true, Ordering::Relaxed) {
             return;
         }
         let logger = Arc::clone(&self.logger);
         let (done, wait) = bounded(1);
-        let say = move || {
+        let log = move || {
             let _ = panics::catch(|| logger.error(FORKED));
             let _ = done.send(());
         };
-        if start_thread("jaeger-client-fork", say).is_ok() {
-            let _ = wait.recv_timeout(FORK_PATIENCE);
+        if start_thread("jaeger-client-fork", log).is_ok() {
+            let _ = wait.recv_timeout(FORK_LOG_TIMEOUT);
         }
     }
 
     fn error_at(&self, now: Instant, cause: usize, message: impl FnOnce() -> String) {
         if self.origin.is_forked() {
-            return self.say_fork();
+            return self.log_fork();
         }
         let suppressed = {
             let Some(mut last) = lock::acquire(&self.last, &self.origin) else { return };
@@ -336,7 +336,7 @@ const FORKED: &str = "this process was forked from the one that built its tracer
     are neither sampled nor sent here; build a tracer after the fork";
 
 /// How long a forked process waits for its logger.
-const FORK_PATIENCE: Duration = Duration::from_millis(200);
+const FORK_LOG_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The longest message that is logged whole.
 const MAX_MESSAGE_BYTES: usize = 4096;

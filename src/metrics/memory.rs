@@ -63,14 +63,14 @@ impl InMemoryMetrics {
     /// Returns all counters, also those that are zero.
     #[must_use]
     pub fn counters(&self) -> BTreeMap<String, u64> {
-        self.bring_up_to_date();
+        self.refresh();
         read(&self.shared.counters, |counter| counter.load(Ordering::Relaxed))
     }
 
     /// Returns all gauges.
     #[must_use]
     pub fn gauges(&self) -> BTreeMap<String, i64> {
-        self.bring_up_to_date();
+        self.refresh();
         read(&self.shared.gauges, |gauge| gauge.load(Ordering::Relaxed))
     }
 
@@ -81,7 +81,7 @@ impl InMemoryMetrics {
     }
 
     /// Updates the instruments of every tracer, without the lock, which the instruments need.
-    fn bring_up_to_date(&self) {
+    fn refresh(&self) {
         let tracers = self.shared.tracers.lock().clone();
         let gone = tracers.iter().filter(|tracer| !tracer.publish()).count();
         if gone > 0 {

@@ -246,7 +246,7 @@ impl SpanShared {
             if let Sink::ShardedBuffers(shards) = &self.output.sink {
                 shards.close_in_fork();
             }
-            self.diagnostics.say_fork();
+            self.diagnostics.log_fork();
         }
     }
 

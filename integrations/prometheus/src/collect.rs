@@ -68,7 +68,7 @@ impl Collected {
     }
 
     /// Has every tracer tell what is new, with no lock held, and forgets those that are gone.
-    fn bring_up_to_date(&self) {
+    fn refresh(&self) {
         let tracers = self.tracers.lock().clone();
         if tracers.iter().filter(|tracer| !tracer.publish()).count() > 0 {
             self.tracers.lock().retain(MetricsHost::is_there);
@@ -99,7 +99,7 @@ fn allowed(name: &str) -> String {
 
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        self.bring_up_to_date();
+        self.refresh();
         let families = self.families.lock();
         encode(&mut encoder, &families.counters)?;
         encode(&mut encoder, &families.gauges)?;

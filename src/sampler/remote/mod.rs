@@ -97,13 +97,13 @@ impl Sampler for RemoteSampler {
     /// from a sampler that may be replaced in the next moment.
     #[inline]
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
-        let refused = self.shared.in_force().refuses(trace_id);
+        let refused = self.shared.current().refuses(trace_id);
         if refused { DecisionById::NO } else { DecisionById::CALL_SAMPLER }
     }
 
     #[inline]
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
-        self.shared.in_force().on_create_span(span)
+        self.shared.current().on_create_span(span)
     }
 
     fn may_defer(&self) -> bool {
@@ -111,7 +111,7 @@ impl Sampler for RemoteSampler {
     }
 
     fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
-        self.shared.in_force().on_set_operation_name(span)
+        self.shared.current().on_set_operation_name(span)
     }
 
     fn on_set_tag(
@@ -120,11 +120,11 @@ impl Sampler for RemoteSampler {
         key: &str,
         value: ValueView<'_>,
     ) -> Decision {
-        self.shared.in_force().on_set_tag(span, key, value)
+        self.shared.current().on_set_tag(span, key, value)
     }
 
     fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
-        self.shared.in_force().on_finish(span)
+        self.shared.current().on_finish(span)
     }
 
     fn memory_bits(&self) -> u32 {
@@ -140,8 +140,8 @@ impl Sampler for RemoteSampler {
     }
 
     fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {
-        self.shared.work_for(host);
-        if let Current::Other(initial) = &**self.shared.in_force() {
+        self.shared.set_host(host);
+        if let Current::Other(initial) = &**self.shared.current() {
             initial.report_to(host);
         }
         self.polling.begin(|| refresh::start(&self.shared, self.refresh_interval))

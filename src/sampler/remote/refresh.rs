@@ -23,7 +23,7 @@ pub(super) struct Shared {
     service_name: String,
     source: Box<dyn StrategySource>,
     source_name: String,
-    in_force: ArcSwap<Current>,
+    current: ArcSwap<Current>,
     operations: OperationLimits,
     may_defer: bool,
     memory_bits: u32,
@@ -52,7 +52,7 @@ impl Shared {
             operations,
             may_defer: operations.late_binding || initial.may_defer(),
             memory_bits: initial.memory_bits(),
-            in_force: ArcSwap::from_pointee(initial),
+            current: ArcSwap::from_pointee(initial),
             progress: Mutex::new(progress),
             host: Mutex::new(None),
             clock: SystemClock::new(),
@@ -60,8 +60,8 @@ impl Shared {
     }
 
     #[inline]
-    pub(super) fn in_force(&self) -> Guard<Arc<Current>> {
-        self.in_force.load()
+    pub(super) fn current(&self) -> Guard<Arc<Current>> {
+        self.current.load()
     }
 
     pub(super) fn may_defer(&self) -> bool {
@@ -74,14 +74,14 @@ impl Shared {
 
     pub(super) fn status(&self) -> SamplerStatus {
         let progress = self.progress.lock();
-        SamplerStatus::new(self.in_force().status().rule).with_remote(progress.clone())
+        SamplerStatus::new(self.current().status().rule).with_remote(progress.clone())
     }
 
     pub(super) fn remote_counts(&self) -> RemoteCounts {
         self.progress.lock().counts()
     }
 
-    pub(super) fn work_for(&self, host: &SamplerHost) {
+    pub(super) fn set_host(&self, host: &SamplerHost) {
         *self.host.lock() = Some(host.clone());
     }
 
@@ -145,12 +145,12 @@ impl Shared {
             }
         };
         progress.queries_ok += 1;
-        match self.in_force.load().change(&strategy, self.operations, now_nanos) {
+        match self.current.load().change(&strategy, self.operations, now_nanos) {
             Ok(Change::InPlace) => {}
-            Ok(Change::Continued(next)) => self.in_force.store(Arc::new(next)),
+            Ok(Change::Continued(next)) => self.current.store(Arc::new(next)),
             Ok(Change::Replaced(next)) => {
                 progress.replaced += 1;
-                self.in_force.store(Arc::new(next));
+                self.current.store(Arc::new(next));
             }
             Err(error) => {
                 progress.updates_err += 1;
@@ -165,7 +165,7 @@ impl Shared {
     fn log_outcome(&self, host: &SamplerHost, outcome: &FetchOutcome, is_new: bool) {
         let cause = match outcome {
             FetchOutcome::Updated if is_new => {
-                let rule = self.in_force().status().rule;
+                let rule = self.current().status().rule;
                 return host.info(&format!("sampling now {rule}, from {}", self.source_name));
             }
             FetchOutcome::Updated => return,
@@ -173,7 +173,7 @@ impl Shared {
             FetchOutcome::Unreadable { .. } | FetchOutcome::Refused { .. } => Cause::SamplerUpdate,
         };
         host.report_as(cause, || {
-            let rule = self.in_force().status().rule;
+            let rule = self.current().status().rule;
             let source = &self.source_name;
             format!("no strategy from {source}, still sampling {rule}: {outcome}")
         });

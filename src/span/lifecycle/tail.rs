@@ -219,7 +219,7 @@ pub(in crate::span) fn started(record: &SpanRecord, shared: &SpanShared) {
         tags_of(Some(tags)).any(|tag| is_error(tag.key, tag.value))
     };
     if errs {
-        retain_erring(record, shared);
+        retain_on_error(record, shared);
     }
 }
 
@@ -232,7 +232,7 @@ pub(in crate::span) fn tag_set(
     value: ValueView<'_>,
 ) {
     if is_error(key.as_bytes(), value) {
-        retain_erring(record, shared);
+        retain_on_error(record, shared);
     }
 }
 
@@ -287,7 +287,7 @@ pub(in crate::span) fn finishing(record: &SpanRecord, shared: &SpanShared) {
 
 /// Retains a trace because a span errs, unless that is over: what is done to it then is misuse, and is
 /// counted where it is done.
-fn retain_erring(record: &SpanRecord, shared: &SpanShared) {
+fn retain_on_error(record: &SpanRecord, shared: &SpanShared) {
     let Some(tail_sampler) = of(record, shared).filter(|tail_sampler| tail_sampler.on_error_tag)
     else {
         return;

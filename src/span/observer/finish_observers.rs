@@ -93,14 +93,14 @@ pub(in crate::span) fn store_tags_so_far(data: &mut SpanData, shared: &SpanShare
 
 /// Returns the observers of finished spans, if any of them wants tags with this key.
 #[inline]
-fn wanting<'s>(shared: &'s SpanShared, key: &str) -> Option<&'s FinishObservers> {
+fn observers_of_tag<'s>(shared: &'s SpanShared, key: &str) -> Option<&'s FinishObservers> {
     let observers = shared.hooks.finish_observers.as_ref();
     observers.filter(|observers| observers.wanted.contains(key.as_bytes()))
 }
 
 /// Returns whether an observer of finished spans wants tags with this key.
 pub(in crate::span) fn is_wanted_at_finish(shared: &SpanShared, key: &str) -> bool {
-    wanting(shared, key).is_some()
+    observers_of_tag(shared, key).is_some()
 }
 
 /// Stores a tag that is about to be set, if it is wanted.
@@ -111,7 +111,7 @@ pub(in crate::span) fn store_tag(
     key: &str,
     value: TagValue<'_>,
 ) {
-    let Some(observers) = wanting(shared, key) else { return };
+    let Some(observers) = observers_of_tag(shared, key) else { return };
     let Some(mut data) = record.lock() else { return };
     if data.is_observed && !data.finished {
         let tags = stored_tags(&mut data, &observers.wanted);
@@ -144,7 +144,7 @@ pub(in crate::span) fn tag_set_off_slow_path(
 /// Removes all values of a tag that is about to be replaced, unless the draft alone has them.
 #[cold]
 pub(in crate::span) fn tag_replaced(record: &SpanRecord, shared: &SpanShared, key: &str) {
-    let Some(observers) = wanting(shared, key) else { return };
+    let Some(observers) = observers_of_tag(shared, key) else { return };
     let is_recording = record.state.is_recording();
     let Some(mut data) = record.lock() else { return };
     let are_stored = data.extras.as_ref().is_some_and(|extras| extras.observed_tags.are_here());

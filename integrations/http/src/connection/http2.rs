@@ -173,7 +173,7 @@ impl Shared {
     }
 
     /// Begins a request. If there was none on the connection, gives for how long.
-    pub(crate) fn use_it(&self) -> (InUse, Option<Duration>) {
+    pub(crate) fn begin_use(&self) -> (InUse, Option<Duration>) {
         let mut usage = self.usage.lock();
         let idle = (usage.requests == 0).then(|| usage.idle_since.elapsed());
         usage.requests += 1;

@@ -116,13 +116,13 @@ impl Exchange {
             return;
         }
         call.ended = true;
-        let late = call.is_late();
+        let is_past_deadline = call.is_past_deadline();
         tags::of_code(&self.span, self.names.rpc, self.role, code);
         if self.role == Role::Server && code == Code::UNIMPLEMENTED {
             // The caller chooses the path: one that is not served is not a name.
             self.span.set_operation_name(grpc::UNKNOWN_METHOD);
         }
-        if code == Code::CANCELLED && late {
+        if code == Code::CANCELLED && is_past_deadline {
             // So does tonic's server say it, and its client hear it.
             self.log_deadline();
         } else if code.is_error(self.role) && !message.is_empty() {
@@ -132,7 +132,7 @@ impl Exchange {
     }
 
     /// The call ends because its time is over, and not by what its server says.
-    fn end_late(&mut self) {
+    fn end_at_deadline(&mut self) {
         self.end(Code::DEADLINE_EXCEEDED, "");
         self.log_deadline();
     }
@@ -157,15 +157,15 @@ impl Exchange {
                 ("error.object", (&object).into()),
             ]);
         }
-        if self.call.is_some_and(|call| call.is_late()) {
-            self.end_late();
+        if self.call.is_some_and(|call| call.is_past_deadline()) {
+            self.end_at_deadline();
         }
     }
 
     /// Ends the exchange because its response, or more of its body, is no longer awaited.
     fn cancelled(&mut self, message: &str) {
         match self.call {
-            Some(call) if call.is_late() => return self.end_late(),
+            Some(call) if call.is_past_deadline() => return self.end_at_deadline(),
             // A server is not to blame for it.
             Some(_) => self.end(Code::CANCELLED, ""),
             None => self.error("cancelled"),

@@ -33,7 +33,7 @@ impl Call {
     }
 
     /// Returns whether the caller's timeout has expired.
-    pub(crate) fn is_late(&self) -> bool {
+    pub(crate) fn is_past_deadline(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
@@ -127,9 +127,9 @@ mod tests {
             assert_eq!(read.unwrap_or(None), expected, "{text:?}");
         }
         // Further away than a clock counts.
-        let mut late = headers("content-type", "application/grpc");
-        late.insert("grpc-timeout", "99999999H".parse().unwrap());
-        assert!(!Call::of(&late).unwrap().is_late());
+        let mut headers_with_deadline = headers("content-type", "application/grpc");
+        headers_with_deadline.insert("grpc-timeout", "99999999H".parse().unwrap());
+        assert!(!Call::of(&headers_with_deadline).unwrap().is_past_deadline());
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl ResponseBody {
     }
 
     /// Returns an error if the wait has timed out.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let Some(deadline) = self.limits.next() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| {
             self.timed = true;
@@ -172,7 +172,7 @@ impl ResponseBody {
                 Poll::Ready(Some(Err(Error::Body { source: error.into() })))
             }
             Poll::Pending => {
-                let error = ready!(self.poll_late(cx));
+                let error = ready!(self.poll_timeout(cx));
                 self.line = Line::Over;
                 Poll::Ready(Some(Err(error)))
             }

@@ -22,7 +22,7 @@ impl Attempt<'_> {
         reused: bool,
         dialing: Option<Dialing>,
     ) -> Result<Sent, Error> {
-        let (in_use, idle) = shared.use_it();
+        let (in_use, idle) = shared.begin_use();
         self.trace.got_conn(&GotConn {
             reused,
             was_idle: reused && idle.is_some(),
