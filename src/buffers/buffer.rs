@@ -1,6 +1,6 @@
 //! A buffer of finished spans, and the bounds of a queue of them.
 
-use crate::encoding::TRAILER_MAX;
+use crate::encoding::{ShortRoom, TRAILER_MAX};
 use crate::stats::QueueStats;
 
 /// Finished spans in one piece of memory, with room for the header and trailer of the message.
@@ -19,6 +19,12 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    /// Returns the memory for a short span behind the others, if all of it is before `limit`.
+    #[inline(always)]
+    pub(super) fn short_room(&mut self, limit: usize) -> Option<&mut ShortRoom> {
+        self.bytes.get_mut(self.end..limit)?.first_chunk_mut()
+    }
+
     /// Copies the spans of another buffer into this one's memory.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.bytes.clear();

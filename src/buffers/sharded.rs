@@ -22,7 +22,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use super::buffer::{Buffer, QueueLimits, QueueUse};
 use super::outcome::{Accepted, OutcomeCounts};
 use super::trim;
-use crate::encoding::{HEADER_MAX, MAX_FIXED_BYTES, MAX_LIST_BYTES, SpanParts, TRAILER_MAX};
+use crate::encoding::{
+    HEADER_MAX, Ids, MAX_FIXED_BYTES, MAX_LIST_BYTES, SpanDraft, SpanParts, TRAILER_MAX,
+};
 use crate::fork::ProcessOrigin;
 use crate::lock::{self, Mutex, MutexGuard};
 use crate::stats::QueueStats;
@@ -118,8 +120,32 @@ impl ShardedBuffers {
     /// Writes a finished, sampled span.
     #[inline(always)]
     pub(crate) fn accept(&self, span: SpanParts<'_>) -> Accepted {
-        let bound = span.max_len();
         let Some(mut shard) = self.lock() else { return self.reject_closed() };
+        let Shard { buffer, limit, .. } = &mut *shard;
+        if span.is_short()
+            && let Some(room) = buffer.short_room(*limit)
+        {
+            buffer.end += span.write_short(room);
+            buffer.spans += 1;
+            return Accepted::Yes;
+        }
+        // The parts one by one: the whole would be in memory from its beginning.
+        let times = (span.start_nanos, span.duration_nanos);
+        self.accept_longer(shard, span.ids, span.flags, times, span.draft)
+    }
+
+    /// Writes a span that is not short.
+    #[inline(never)]
+    fn accept_longer(
+        &self,
+        mut shard: MutexGuard<'_, Shard>,
+        ids: &Ids,
+        flags: u8,
+        times: (i64, u64),
+        draft: &SpanDraft,
+    ) -> Accepted {
+        let span = SpanParts::new(ids, flags, times, draft);
+        let bound = span.max_len();
         let Shard { buffer, limit, .. } = &mut *shard;
         if buffer.end + bound < *limit
             && let Some(free) = buffer.bytes.get_mut(buffer.end..)

@@ -25,11 +25,11 @@ mod zipkin;
 pub use self::batch::{BatchView, ClientStats, ProcessView};
 pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, write_header, write_trailer};
 pub(crate) use self::compact::MAX_FIXED_BYTES;
-pub use self::draft::{FieldText, TagKey, put_log, put_reference, put_tag};
 pub(crate) use self::draft::{
-    Ids, Key, MAX_LIST_BYTES, ReferenceKind, ShortTags, SpanDraft, SpanParts, TagBuffer, Timestamp,
-    truncate,
+    Appender, Ids, Key, MAX_LIST_BYTES, ReferenceKind, ShortRoom, ShortTags, SpanDraft, SpanParts,
+    TagBuffer, Timestamp, truncate,
 };
+pub use self::draft::{FieldText, TagKey, put_log, put_reference, put_tag};
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 pub(crate) use self::json::base64;
 pub use self::list::List;

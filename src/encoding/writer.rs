@@ -275,13 +275,7 @@ impl Varint {
     /// Encodes any number.
     #[inline(always)]
     pub(super) const fn of(value: u64) -> Self {
-        // Each step moves the upper half of every group up: adding 15 times what is at an offset
-        // moves it by four bits, 3 times by two, once by one.
-        let mut x = value & 0x00ff_ffff_ffff_ffff;
-        x += 15 * (x & 0x00ff_ffff_f000_0000);
-        x += 3 * (x & 0x0fff_c000_0fff_c000);
-        x += x & 0x3f80_3f80_3f80_3f80;
-        let marks = 0x8080_8080_8080_8080_u64;
+        let (x, marks) = (Self::spread(value & 0x00ff_ffff_ffff_ffff), MARKS);
         if value >> 56 == 0 {
             if value >> 49 != 0 {
                 // The usual case of times since 1978.
@@ -295,6 +289,24 @@ impl Varint {
         let top = (value >> 56) as u16;
         let tenth = top >> 7;
         Self { first: x | marks, last: top | (tenth << 8), len: 9 + tenth as usize }
+    }
+
+    /// Encodes a number of 50 to 56 bits.
+    #[inline(always)]
+    pub(super) const fn of_eight_bytes(value: u64) -> u64 {
+        Self::spread(value) | (MARKS >> 8)
+    }
+
+    /// Spreads 56 bits to the lower seven bits of eight bytes.
+    #[inline(always)]
+    const fn spread(value: u64) -> u64 {
+        // Each step moves the upper half of every group up: adding 15 times what is at an offset
+        // moves it by four bits, 3 times by two, once by one.
+        let mut x = value;
+        x += 15 * (x & 0x00ff_ffff_f000_0000);
+        x += 3 * (x & 0x0fff_c000_0fff_c000);
+        x += x & 0x3f80_3f80_3f80_3f80;
+        x
     }
 
     /// Encodes an id.
@@ -315,6 +327,9 @@ impl Varint {
         Self::of(value)
     }
 }
+
+/// The continuation bits of eight bytes.
+const MARKS: u64 = 0x8080_8080_8080_8080;
 
 /// The header of a 64-bit number's field that follows the field before.
 pub(super) const FIELD: u8 = 0x16;
@@ -345,6 +360,9 @@ mod tests {
             bytes.extend(varint.last.to_le_bytes());
             assert_eq!(&bytes[..varint.len], naive(value), "{value:#x}");
             assert_eq!(varint_len(value), varint.len);
+            if varint.len == 8 {
+                assert_eq!(Varint::of_eight_bytes(value), varint.first);
+            }
         }
     }
 }

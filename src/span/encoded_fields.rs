@@ -5,7 +5,7 @@ use std::fmt;
 use super::record::{FieldList, try_write};
 use super::set_tag::IntoTagValue;
 use super::tag::TagValue;
-use crate::encoding::{FieldText, TagBuffer, TagKey};
+use crate::encoding::{Appender, FieldText, TagBuffer, TagKey};
 
 /// The fields of a log, encoded as they are added, for [`Span::log_encoded`](crate::Span::log_encoded).
 ///
@@ -56,7 +56,7 @@ impl EncodedFields {
         value.set_with(
             #[inline(always)]
             |value| {
-                if try_write(&mut self.tags, key, value) {
+                if self.tags.try_append(|to| try_write(to, key, value)) {
                     self.count += 1;
                 } else {
                     self.push_any(key.as_str(), value);
@@ -140,9 +140,8 @@ impl FieldList for &EncodedFields {
     }
 
     #[inline(always)]
-    fn try_append_to(self, logs: &mut TagBuffer) -> bool {
-        self.append_to(logs);
-        true
+    fn try_append_to(self, logs: &mut Appender<'_>) -> bool {
+        !self.tags.is_too_large() && logs.extend(self.tags.bytes())
     }
 
     #[inline(always)]

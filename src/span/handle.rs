@@ -99,12 +99,12 @@ impl Span {
             drop(data);
             stripe.report_misuse("set_operation_name");
         } else if record.state.is_on_slow_path() {
-            data.draft.name = name.clone();
+            data.draft.set_name(name.clone());
             drop(data);
             deferred::renamed(record, stripe);
             observer::renamed(self, record, &name);
         } else {
-            data.draft.name = name;
+            data.draft.set_name(name);
         }
         self
     }

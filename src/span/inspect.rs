@@ -14,8 +14,9 @@ impl Span {
     /// Returns the present name; empty for [`Span::none`](Self::none).
     #[must_use]
     pub fn operation_name(&self) -> Cow<'static, str> {
-        let name =
-            self.existing_record().map(|record| record.lock().map(|data| data.draft.name.clone()));
+        let name = self
+            .existing_record()
+            .map(|record| record.lock().map(|data| data.draft.name().clone()));
         match (name, &self.repr) {
             (Some(name), _) => name.unwrap_or_default(),
             (None, Repr::NonRecording(span)) => Cow::Borrowed(span.name()),

@@ -173,7 +173,7 @@ impl PreparedSpan {
     /// Renames the span.
     pub fn set_operation_name(&mut self, name: impl Into<Cow<'static, str>>) -> &mut Self {
         if let Some(draft) = self.draft() {
-            draft.name = name.into();
+            draft.set_name(name.into());
         }
         self
     }
@@ -374,7 +374,7 @@ impl fmt::Debug for PreparedSpan {
         let mut span = f.debug_struct("PreparedSpan");
         let data = self.record.0.as_ref().and_then(|record| record.data.try_lock());
         if let Some(data) = data {
-            span.field("operation", &Brief(&data.draft.name));
+            span.field("operation", &Brief(data.draft.name()));
         }
         span.finish_non_exhaustive()
     }

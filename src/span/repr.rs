@@ -272,7 +272,7 @@ impl fmt::Debug for Span {
         };
         match (record, &self.repr) {
             (Some(record), _) => {
-                let name = record.data.try_lock().map(|data| data.draft.name.clone());
+                let name = record.data.try_lock().map(|data| data.draft.name().clone());
                 let (ids, flags) = (&record.ids, record.state.flags());
                 if let Some(name) = name {
                     span.field("operation", &Brief(name));

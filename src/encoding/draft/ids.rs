@@ -52,7 +52,8 @@ impl IdFields {
     /// Returns the length of all fields.
     #[inline(always)]
     pub(in crate::encoding) fn len(&self) -> usize {
-        usize::from(self.parent_end)
+        // The mask gives the compiler the limit, as do those below.
+        usize::from(self.parent_end & 63)
     }
 
     /// Returns the fields of the trace id, with bytes behind them.
@@ -64,56 +65,63 @@ impl IdFields {
     /// Returns the length of the fields of the trace id.
     #[inline(always)]
     pub(in crate::encoding) fn trace_len(&self) -> usize {
-        usize::from(self.trace_end)
+        usize::from(self.trace_end & 31)
     }
 
-    /// Returns the field of the parent's id, with bytes behind it, and its length.
+    /// Returns the field of the parent's id, with bytes behind it. It is always there.
     #[inline(always)]
-    pub(in crate::encoding) fn parent(&self) -> ([u8; ONE_FIELD], usize) {
-        (self.field_at(self.span_end), usize::from(self.parent_end.wrapping_sub(self.span_end)))
+    pub(in crate::encoding) fn parent(&self) -> Option<&[u8; ONE_FIELD]> {
+        self.field_at(usize::from(self.span_end))
+    }
+
+    /// Returns the length of the field of the parent's id.
+    #[inline(always)]
+    pub(in crate::encoding) fn parent_len(&self) -> usize {
+        usize::from(self.parent_end.wrapping_sub(self.span_end) & 15)
     }
 
     /// Returns the field at an offset, with bytes behind it.
     #[inline(always)]
-    fn field_at(&self, at: u8) -> [u8; ONE_FIELD] {
-        let at = usize::from(at);
-        let field = self.bytes.get(at..at + ONE_FIELD).and_then(<[u8]>::first_chunk);
-        field.copied().unwrap_or_default()
+    fn field_at(&self, at: usize) -> Option<&[u8; ONE_FIELD]> {
+        self.bytes.get(at..at + ONE_FIELD)?.first_chunk()
     }
 
+    /// Writes a field and what is behind it.
     #[inline(always)]
-    fn put(&mut self, at: u8, field: [u8; ONE_FIELD]) {
-        let at = usize::from(at);
-        if let Some(slot) = self.bytes.get_mut(at..at + ONE_FIELD) {
+    fn put<const N: usize>(&mut self, at: usize, field: [u8; N]) {
+        if let Some(slot) = self.bytes.get_mut(at..at + N) {
             slot.copy_from_slice(&field);
         }
     }
 
     /// Writes the field of a number at an offset and returns its end.
     #[inline(always)]
-    fn put_id(&mut self, at: u8, id: &Varint) -> u8 {
-        let begin = usize::from(at);
-        if let Some(slot) = self.bytes.get_mut(begin..begin + 11) {
+    fn put_id(&mut self, at: usize, id: &Varint) -> usize {
+        if let Some(slot) = self.bytes.get_mut(at..at + 11) {
             slot[0] = FIELD;
             slot[1..9].copy_from_slice(&id.first.to_le_bytes());
             slot[9..].copy_from_slice(&id.last.to_le_bytes());
         }
-        #[expect(clippy::cast_possible_truncation, reason = "at most 10")]
-        let len = id.len as u8;
-        at.wrapping_add(1).wrapping_add(len)
+        at + 1 + id.len
     }
 
     /// Writes the field of a number that is most often zero, and returns its end.
     #[inline(always)]
-    fn put_rare(&mut self, at: u8, id: u64) -> u8 {
+    fn put_rare(&mut self, at: usize, id: u64) -> usize {
         if id != 0 {
             return self.put_id(at, &Varint::of_id(id));
         }
-        let begin = usize::from(at);
-        if let Some(slot) = self.bytes.get_mut(begin..begin + 2) {
-            slot.copy_from_slice(&[FIELD, 0]);
-        }
-        at.wrapping_add(2)
+        self.put(at, [FIELD, 0]);
+        at + 2
+    }
+
+    /// Sets the ends of the fields.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 44")]
+    fn set_ends(&mut self, trace_end: usize, span_end: usize, parent_end: usize) {
+        self.trace_end = trace_end as u8;
+        self.span_end = span_end as u8;
+        self.parent_end = parent_end as u8;
     }
 }
 
@@ -128,7 +136,9 @@ impl Ids {
         fields.bytes[..TRACE].copy_from_slice(&inherited.bytes[..TRACE]);
         fields.trace_end = inherited.trace_end;
         // The parent's own field, at the end of the buffer until the child's id is known.
-        fields.put(LAST, inherited.field_at(inherited.trace_end));
+        if let Some(field) = inherited.field_at(usize::from(inherited.trace_end)) {
+            fields.put(LAST, *field);
+        }
         fields.parent_end = inherited.span_end.wrapping_sub(inherited.trace_end);
     }
 
@@ -137,6 +147,19 @@ impl Ids {
     pub(crate) fn set(&mut self, trace: TraceId, span: SpanId, parent: SpanId) {
         (self.trace, self.span, self.parent) = (trace, span, parent);
         self.fields.trace_end = 0;
+    }
+
+    /// Replaces the ids by those of the first span of a trace, which has the id of the trace, and encodes them.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, trace: TraceId) {
+        (self.trace, self.span) = (trace, SpanId::new(trace.low()));
+        self.parent = SpanId::NONE;
+        let (fields, low) = (&mut self.fields, Varint::of_id(trace.low()));
+        let low_end = fields.put_id(0, &low);
+        let trace_end = fields.put_rare(low_end, trace.high());
+        let span_end = fields.put_id(trace_end, &low);
+        fields.put(span_end, [FIELD, 0]);
+        fields.set_ends(trace_end, span_end, span_end + 2);
     }
 
     /// Discards the inherited fields, which lack the child's own id.
@@ -156,34 +179,34 @@ impl Ids {
     pub(crate) fn encode(&mut self) {
         let fields = &mut self.fields;
         if fields.trace_end == 0 {
-            self.encode_new();
-        } else {
-            let parent = fields.field_at(LAST);
-            fields.span_end = fields.put_id(fields.trace_end, &Varint::of_id(self.span.get()));
-            fields.put(fields.span_end, parent);
-            fields.parent_end = fields.parent_end.wrapping_add(fields.span_end);
+            return self.encode_all();
         }
-    }
-
-    #[inline(never)]
-    fn encode_new(&mut self) {
-        self.encode_all();
+        // It ends before the parent's field.
+        let (trace_end, parent_len) =
+            (usize::from(fields.trace_end), usize::from(fields.parent_end));
+        let span_end = fields.put_id(trace_end, &Varint::of_id(self.span.get()));
+        if let Some(parent) = fields.field_at(LAST) {
+            let parent = *parent;
+            fields.put(span_end, parent);
+        }
+        fields.set_ends(trace_end, span_end, span_end + parent_len);
     }
 
     /// Encodes all fields.
-    #[inline(always)]
-    pub(crate) fn encode_all(&mut self) {
+    #[inline(never)]
+    fn encode_all(&mut self) {
         let fields = &mut self.fields;
         let low = Varint::of_id(self.trace.low());
         let low_end = fields.put_id(0, &low);
-        fields.trace_end = fields.put_rare(low_end, self.trace.high());
+        let trace_end = fields.put_rare(low_end, self.trace.high());
         // The span id of a root is its trace id.
-        fields.span_end = if self.span.get() == self.trace.low() {
-            fields.put_id(fields.trace_end, &low)
+        let span_end = if self.span.get() == self.trace.low() {
+            fields.put_id(trace_end, &low)
         } else {
-            fields.put_id(fields.trace_end, &Varint::of_id(self.span.get()))
+            fields.put_id(trace_end, &Varint::of_id(self.span.get()))
         };
-        fields.parent_end = fields.put_rare(fields.span_end, self.parent.get());
+        let parent_end = fields.put_rare(span_end, self.parent.get());
+        fields.set_ends(trace_end, span_end, parent_end);
     }
 
     /// Returns the fields, if they are encoded: those of a span whose trace was forced to be recorded
@@ -198,7 +221,7 @@ impl Ids {
     pub(in crate::encoding) fn fields(&self) -> IdFields {
         let mut ids = *self;
         if self.encoded().is_none() {
-            ids.encode_new();
+            ids.encode_all();
         }
         ids.fields
     }
@@ -208,4 +231,4 @@ impl Ids {
 const TRACE: usize = 24;
 
 /// The offset of the parent's field while the span's own id is not known.
-const LAST: u8 = 33;
+const LAST: usize = 33;

@@ -92,8 +92,9 @@ impl Key for &[u8] {
 
     #[inline(always)]
     fn write_short<const SIZE: usize>(self, window: &mut FixedWindow<'_, SIZE>) {
+        window.byte(0x18);
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
-        window.array([0x18, self.len() as u8]);
+        window.byte(self.len() as u8);
         window.short(self);
     }
 }

@@ -3,16 +3,17 @@
 //! Step 4 in the life of a span: a live span appends to its [`TagBuffer`], so that the bytes are
 //! already those that will be sent.
 
+use super::appender::{Appender, MAX_SHORT_TAG};
 use super::elements::{
-    MAX_LOG_HEAD, MAX_REFERENCE, MAX_TAG_FRAME, OVERHANG, bool_value, double_value, size,
-    write_log_head, write_reference, write_tag,
+    MAX_LOG_HEAD, MAX_REFERENCE, MAX_TAG_FRAME, OVERHANG, size, write_log_head, write_reference,
+    write_tag,
 };
-use super::key::{Key, SHORT_KEY};
+use super::key::Key;
 use super::timestamp::Timestamp;
 use crate::encoding::parse::tags_found;
 use crate::encoding::read::Reader;
 use crate::encoding::view::{ReferenceView, ValueView};
-use crate::encoding::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, zigzag};
+use crate::encoding::writer::SliceWriter;
 
 /// A growing buffer for the tags and logs of a live span.
 #[derive(Debug, Default)]
@@ -36,6 +37,12 @@ impl TagBuffer {
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.at as usize
+    }
+
+    /// Returns the memory that a short list is in, unless there is none yet.
+    #[inline(always)]
+    pub(super) fn short(&self) -> Option<&[u8; SHORT_LIST]> {
+        self.room.first_chunk()
     }
 
     #[inline]
@@ -108,26 +115,24 @@ impl TagBuffer {
         self.write(other.len(), |to| to.bytes(other.bytes()));
     }
 
-    /// Returns a part of the buffer behind the bytes in use, if there is so much room.
+    /// Appends what `append` does, or nothing if it returns false.
     #[inline(always)]
-    fn window<const SIZE: usize>(&mut self) -> Option<FixedWindow<'_, SIZE>> {
-        let at = self.len();
-        FixedWindow::at(&mut self.room, at)
-    }
-
-    /// Ends a write to a window.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the size of a window")]
-    fn advance(&mut self, bytes: usize) {
-        self.at = self.at.wrapping_add(bytes as u32);
+    pub(crate) fn try_append(&mut self, append: impl FnOnce(&mut Appender<'_>) -> bool) -> bool {
+        let mut to = Appender::new(&mut self.room, self.at);
+        let appended = append(&mut to);
+        let end = to.end();
+        if appended {
+            self.at = end;
+        }
+        appended
     }
 
     /// Appends tags that were encoded beforehand.
     #[inline(always)]
     pub(crate) fn extend_short(&mut self, tags: &ShortTags) {
-        let Some(mut to) = self.window::<SHORT_TAGS>() else { return self.extend_cold(tags) };
-        to.array(tags.bytes);
-        self.advance(tags.len);
+        if !self.try_append(|to| to.first_of(&tags.bytes, tags.len)) {
+            self.extend_cold(tags);
+        }
     }
 
     #[cold]
@@ -170,7 +175,7 @@ impl TagBuffer {
 
     #[inline]
     pub(crate) fn tag_bytes(&mut self, key: &[u8], bytes: &[u8]) {
-        if !self.try_tag_of::<_, 8, 0x58>(key, bytes) {
+        if !self.try_append(|to| to.bytes_tag(key, bytes)) {
             self.long_tag(key, ValueView::Binary(bytes));
         }
     }
@@ -184,7 +189,7 @@ impl TagBuffer {
 
     #[inline]
     pub(crate) fn tag_double(&mut self, key: &[u8], double: f64) {
-        if !self.try_tag_of_array::<_, 12, { SHORT_KEY + 12 }>(key, double_value(double)) {
+        if !self.try_append(|to| to.double_tag(key, double)) {
             self.long_tag(key, ValueView::Double(double));
         }
     }
@@ -196,71 +201,19 @@ impl TagBuffer {
         }
     }
 
-    // Each of these functions returns early if key or value are long, or the buffer has to grow, so
-    // that the usual case needs no call.
-
     #[inline(always)]
     pub(crate) fn try_tag_text(&mut self, key: impl Key, text: &[u8]) -> bool {
-        self.try_tag_of::<_, 0, 0x18>(key, text)
+        self.try_append(|to| to.text_tag(key, text))
     }
 
     #[inline(always)]
     pub(crate) fn try_tag_bool(&mut self, key: impl Key, value: bool) -> bool {
-        self.try_tag_of_array::<_, 4, { SHORT_KEY + 4 }>(key, bool_value(value))
+        self.try_append(|to| to.bool_tag(key, value))
     }
 
     #[inline(always)]
     pub(crate) fn try_tag_long(&mut self, key: impl Key, long: i64) -> bool {
-        let Some(mut to) = self.short_key::<_, { SHORT_KEY + 14 }>(key) else { return false };
-        to.array([0x15, 6, 0x46]);
-        to.number(zigzag(long));
-        to.byte(STOP);
-        let bytes = to.at;
-        self.advance(bytes);
-        true
-    }
-
-    #[inline(always)]
-    fn try_tag_of<K: Key, const KIND: u8, const FIELD: u8>(
-        &mut self,
-        key: K,
-        value: &[u8],
-    ) -> bool {
-        if value.len() > SHORT {
-            return false;
-        }
-        let Some(mut to) = self.short_key::<K, MAX_SHORT_TAG>(key) else { return false };
-        #[expect(clippy::cast_possible_truncation, reason = "it is short")]
-        to.array([0x15, KIND, FIELD, value.len() as u8]);
-        to.short(value);
-        to.byte(STOP);
-        let bytes = to.at;
-        self.advance(bytes);
-        true
-    }
-
-    #[inline(always)]
-    fn try_tag_of_array<K: Key, const N: usize, const SIZE: usize>(
-        &mut self,
-        key: K,
-        rest: [u8; N],
-    ) -> bool {
-        let Some(mut to) = self.short_key::<K, SIZE>(key) else { return false };
-        to.array(rest);
-        let bytes = to.at;
-        self.advance(bytes);
-        true
-    }
-
-    /// Returns a window for a tag with a short key, with the key written.
-    #[inline(always)]
-    fn short_key<K: Key, const SIZE: usize>(&mut self, key: K) -> Option<FixedWindow<'_, SIZE>> {
-        if !key.is_short() {
-            return None;
-        }
-        let mut window = self.window::<SIZE>()?;
-        key.write_short(&mut window);
-        Some(window)
+        self.try_append(|to| to.long_tag(key, long))
     }
 
     /// Appends a tag where the key or value is long, or the buffer has to grow: by so much that the next
@@ -276,31 +229,6 @@ impl TagBuffer {
     #[inline]
     pub(crate) fn reference(&mut self, reference: ReferenceView) {
         self.write(MAX_REFERENCE, |to| write_reference(to, reference));
-    }
-
-    /// Writes the bytes before the fields of a log, if the fields are few and there is room.
-    #[inline(always)]
-    pub(crate) fn try_log_head(&mut self, timestamp: Timestamp, fields: usize) -> bool {
-        if fields >= 15 {
-            return false;
-        }
-        let Some(mut to) = self.window::<SHORT_LOG_HEAD>() else { return false };
-        to.byte(0x16);
-        to.varint(Varint::of(timestamp.zigzag()));
-        to.short_list_head(fields);
-        let bytes = to.at;
-        self.advance(bytes);
-        true
-    }
-
-    /// Writes the bytes after the fields of a log, if there is room.
-    #[inline(always)]
-    pub(crate) fn try_stop(&mut self) -> bool {
-        let at = self.len();
-        let Some(slot) = self.room.get_mut(at) else { return false };
-        *slot = STOP;
-        self.advance(1);
-        true
     }
 
     /// Removes the bytes between two offsets.
@@ -391,15 +319,12 @@ impl ShortTags {
 /// enough that the sum of all buffers of a span is below that of a 32-bit number.
 pub(crate) const MAX_LIST_BYTES: u32 = 1 << 28;
 
-/// The maximum size of a tag with a short key and a short value.
-const MAX_SHORT_TAG: usize = SHORT_KEY + 4 + SHORT + 1;
-
-/// The size of a log's bytes before its fields, which are few.
-const SHORT_LOG_HEAD: usize = 1 + 10 + 2;
-
 /// The size of a buffer that is not empty, enough for the tags of a sampler and three or four more:
 /// most live spans need no more.
-const MIN_ROOM: usize = 128;
+const MIN_ROOM: usize = SHORT_LIST;
+
+/// The size of the memory of a short list, which has less.
+pub(super) const SHORT_LIST: usize = 128;
 
 /// Marks what cannot happen as unlikely, so that the compiler lays out the usual path straight.
 #[cold]
@@ -427,7 +352,7 @@ mod tests {
             // Nothing that is done to it writes a part of a list.
             buffer.tag_text(b"key", b"short");
             buffer.tag_text(b"key", &[b'x'; 100]);
-            assert!(!buffer.try_tag_bool("key", true) && !buffer.try_stop());
+            assert!(!buffer.try_tag_bool("key", true) && !buffer.try_append(|to| to.stop()));
             buffer.extend(b"some bytes");
             buffer.remove(0, MAX_LIST_BYTES as usize);
             buffer.move_last(MAX_LIST_BYTES as usize, 10);

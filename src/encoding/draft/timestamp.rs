@@ -1,5 +1,7 @@
 //! The time of a span's start or of a log, as it is encoded.
 
+use crate::encoding::writer::Varint;
+
 /// A time in microseconds since the Unix epoch, encoded as a signed number of Thrift. It is never
 /// before the epoch, which no server stores.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,19 @@ impl Timestamp {
         Self { zigzag: 0 }
     }
 
+    /// Returns whether the microseconds of a time, given in nanoseconds since the Unix epoch, take eight bytes: those
+    /// of all times after 1978.
+    #[inline(always)]
+    pub(super) fn is_usual(nanos: i64) -> bool {
+        nanos >= EIGHT_BYTES_FROM
+    }
+
+    /// Encodes a [usual](Self::is_usual) time.
+    #[inline(always)]
+    pub(super) fn eight_bytes(nanos: i64) -> [u8; 8] {
+        Varint::of_eight_bytes((nanos.cast_unsigned() / 1000) << 1).to_le_bytes()
+    }
+
     #[inline(always)]
     pub(super) const fn zigzag(self) -> u64 {
         self.zigzag
@@ -35,3 +50,6 @@ impl Timestamp {
         (self.zigzag >> 1).cast_signed()
     }
 }
+
+/// The first time, in nanoseconds since the Unix epoch, whose microseconds take eight bytes.
+const EIGHT_BYTES_FROM: i64 = (1 << 48) * 1000;

@@ -113,7 +113,7 @@ fn call_sampler(
     let name = {
         // Calls after the end of a span do not decide about its trace.
         let Some(data) = record.lock().filter(|data| !data.finished) else { return };
-        data.draft.name.clone()
+        data.draft.name().clone()
     };
     let mut sampler_tags = SpanTags::default();
     let max = shared.options.max_tag_value_length;

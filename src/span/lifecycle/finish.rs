@@ -26,7 +26,7 @@ use std::time::SystemTime;
 use super::{deferred, tail};
 use crate::buffers::Accepted;
 use crate::clock::Clock;
-use crate::encoding::{Ids, SpanParts, ValueView};
+use crate::encoding::{Ids, SpanDraft, SpanParts, ValueView};
 use crate::span::counters::Stripe;
 use crate::span::observer::{self, FinishClaim};
 use crate::span::record::{
@@ -34,7 +34,7 @@ use crate::span::record::{
 };
 use crate::span::repr::{RecordHandle, Repr};
 use crate::span::shared::SpanShared;
-use crate::span::sink::Sink;
+use crate::span::sink::{Sink, SpanSink};
 use crate::span::{FinishOptions, LogRecord, Span, inspect};
 
 /// Whether the last handle has finished its span.
@@ -391,11 +391,24 @@ fn write_sampled(
 ) -> Accepted {
     data.finished = true;
     let times = data.times(stripe, state, end);
-    let span = SpanParts::new(ids, flags, times, &data.draft);
     match &stripe.output.sink {
-        Sink::ShardedBuffers(shards) => shards.accept(span),
-        Sink::Other(other) => other.accept(span),
+        Sink::ShardedBuffers(shards) => {
+            shards.accept(SpanParts::new(ids, flags, times, &data.draft))
+        }
+        Sink::Other(other) => write_elsewhere(&**other, ids, flags, times, &data.draft),
     }
+}
+
+/// Not inlined, as it needs the parts of the span in memory.
+#[inline(never)]
+fn write_elsewhere(
+    sink: &dyn SpanSink,
+    ids: &Ids,
+    flags: u8,
+    times: (i64, u64),
+    draft: &SpanDraft,
+) -> Accepted {
+    sink.accept(SpanParts::new(ids, flags, times, draft))
 }
 
 /// Marks the span as finished, and writes it to the sink if it is sampled, or counts it. Not inlined, so

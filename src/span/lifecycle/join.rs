@@ -84,7 +84,7 @@ pub(super) fn decide_missing_or_debug(
     request: &mut SamplingRequest,
 ) {
     let flags = record.state.flags();
-    request.throttle(shared, &record.data.get_mut().draft.name, flags);
+    request.throttle(shared, record.data.get_mut().draft.name(), flags);
     let flags = decided_flags(record, shared, request.lacks_decision, request.debug_id.as_ref());
     record.state.add(flags);
 }
@@ -100,7 +100,7 @@ pub(super) fn let_sampler_override(record: &mut SpanRecord, shared: &SpanShared)
     let max = shared.options.max_tag_value_length;
     let mut span = SamplingParameters::new(
         record.ids.trace,
-        &draft.name,
+        draft.name(),
         &mut sampler_tags,
         max,
         &shared.clock,
@@ -169,7 +169,7 @@ fn decided_flags(
         ById::No => (0, Tags::None),
         ById::Yes(tags) => (SAMPLED, Tags::Short(tags)),
         ById::CallSampler => {
-            let decision = decide(shared, record.ids.trace, &draft.name, &mut sampler_tags);
+            let decision = decide(shared, record.ids.trace, draft.name(), &mut sampler_tags);
             (flags_of(decision), Tags::OfSampler(&mut sampler_tags))
         }
     };

@@ -64,7 +64,7 @@ fn may_force(record: &SpanRecord, shared: &SpanShared) -> bool {
     }
     let name = {
         let data = record.lock().filter(|data| !data.finished);
-        data.map(|data| data.draft.name.clone())
+        data.map(|data| data.draft.name().clone())
     };
     name.is_none_or(|name| shared.is_debug_allowed(&name))
 }

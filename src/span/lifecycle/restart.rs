@@ -55,7 +55,7 @@ impl Span {
     #[must_use = "it is the span that goes on"]
     pub fn restart_as_child_of(&self, parent: impl Parent) -> Option<Self> {
         const CALL: &str = "restart_as_child_of";
-        let (record, stripe, name) = self.replaceable(CALL, |data| data.draft.name.clone())?;
+        let (record, stripe, name) = self.replaceable(CALL, |data| data.draft.name().clone())?;
         let parent = parent.context();
         let joins = parent.as_ref().is_some_and(SpanContext::is_valid);
         // Started without the lock: a sampler and a clock are user callbacks.
@@ -221,7 +221,7 @@ impl Taken {
             ..SpanContext::default()
         };
         Self {
-            name: draft.name.clone(),
+            name: draft.name().clone(),
             start,
             finish_wall,
             is_sampled: record.state.is_sampled(),

@@ -63,7 +63,7 @@ impl<'a> UnstartedSpan<'a> {
 
     /// Returns the name, for `Debug`.
     pub(in crate::span) fn name(&self) -> Cow<'static, str> {
-        let name = self.record.data.try_lock().map(|data| data.draft.name.clone());
+        let name = self.record.data.try_lock().map(|data| data.draft.name().clone());
         name.unwrap_or_default()
     }
 
@@ -230,7 +230,7 @@ impl<'a> UnstartedSpan<'a> {
                     (SpanOrigin::Joined, request.lacks_decision)
                 }
                 None => {
-                    request.throttle(stripe, &record.data.get_mut().draft.name, 0);
+                    request.throttle(stripe, record.data.get_mut().draft.name(), 0);
                     (
                         join::begin_trace(record, stripe, Some(&request)),
                         request.decision_for_new_trace.is_none(),
@@ -392,7 +392,7 @@ fn start_clock_if_recording(record: &mut SpanRecord, shared: &SpanShared) -> boo
 fn start_clock(record: &mut SpanRecord, shared: &SpanShared) {
     record.ids.encode();
     let data = record.data.get_mut();
-    if matches!(data.start(), Start::Unknown) {
+    if data.is_start_unknown() {
         data.start_now(shared);
     }
 }

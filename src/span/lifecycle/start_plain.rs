@@ -114,22 +114,22 @@ fn root_of<const IS_OBSERVED: bool>(
     let record = &mut *owned;
     record.set_tracer(stripe);
     record.reset_own_state(flags);
-    record.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
     let data = record.data.get_mut();
     data.draft.set_first_name(name);
     if flags == 0 {
+        record.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
         if IS_OBSERVED {
             observer::observe_finish(record, stripe);
             record.data.get_mut().start_now(stripe);
         }
         record.data.get_mut().mark_started(stripe, SpanOrigin::Trace, Sampled::No);
     } else {
+        record.ids.begin(trace_id);
         let count = tags.append_to(&mut data.draft.tags);
         data.draft.set_tag_count(count);
         if IS_OBSERVED {
             observer::observe_finish(record, stripe);
         }
-        record.ids.encode_all();
         let data = record.data.get_mut();
         data.start_now(stripe);
         data.mark_started(stripe, SpanOrigin::Trace, Sampled::Yes);

@@ -173,7 +173,7 @@ fn finished<'d>(
         return None;
     }
     let parts = Parts {
-        name: &data.draft.name,
+        name: data.draft.name(),
         tags: observed_tags(data),
         times: data.times(shared, state, end),
         is_sampled: state.is_sampled(),

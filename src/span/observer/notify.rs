@@ -28,7 +28,7 @@ pub(in crate::span) fn started(
 ) {
     let mut observers = SpanObservers::new(Arc::clone(stripe));
     if !is_within_observer() {
-        let name = record.lock().map(|data| data.draft.name.clone()).unwrap_or_default();
+        let name = record.lock().map(|data| data.draft.name().clone()).unwrap_or_default();
         let references = || {
             let data = record.lock();
             let ids = &record.ids;
@@ -69,7 +69,7 @@ fn attach(mut observers: SpanObservers, span: &Span, record: &SpanRecord, shared
         let (_, finish) = finish_of(record, shared, None);
         notify_finish(&observers, span, &finish);
     } else {
-        let name = data.draft.name.clone();
+        let name = data.draft.name().clone();
         let (ids, state) = (&record.ids, SharedState::clone(&record.state));
         observers.slot = open.map(|open| open.enter(name, ids, data.start(), state));
         if let Some(early) = data.take_observers() {
@@ -118,7 +118,7 @@ fn list_name(observers: &SpanObservers, record: &SpanRecord) {
         // Locked, so that of two names the final one is listed.
         && let Some(data) = record.lock()
     {
-        open.rename(slot, data.draft.name.clone());
+        open.rename(slot, data.draft.name().clone());
     }
 }
 

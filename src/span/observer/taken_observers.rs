@@ -62,7 +62,7 @@ impl TakenObservers {
         }
         if let Some(observers) = self.observers {
             if let Some((open, slot)) = observers.listed() {
-                open.rename(slot, data.draft.name.clone());
+                open.rename(slot, data.draft.name().clone());
                 open.replace(slot, &record.ids, data.start(), SharedState::clone(&record.state));
             }
             record.state.require_slow_path();

@@ -6,7 +6,7 @@ use super::extras::{SpanExtras, StartExtras};
 use super::times::{End, Start, StoredStart};
 use super::trace_state::{Sampled, TraceState};
 use crate::clock::Clock;
-use crate::encoding::{Key, SpanDraft, TagBuffer, Timestamp};
+use crate::encoding::{Appender, Key, SpanDraft, TagBuffer, Timestamp};
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::counters::{SpanOrigin, Stripe};
@@ -63,6 +63,12 @@ impl SpanData {
     #[inline(always)]
     pub(in crate::span) fn start(&self) -> Start {
         self.start.into()
+    }
+
+    /// Returns whether the start is unknown so far.
+    #[inline(always)]
+    pub(in crate::span) fn is_start_unknown(&self) -> bool {
+        self.start.is_unknown()
     }
 
     /// Sets the start.
@@ -226,6 +232,7 @@ impl SpanData {
     #[inline]
     pub(in crate::span) fn clear(&mut self) {
         if self.draft.has_rare_fields {
+            self.draft.clear_rare_fields();
             self.baggage = None;
             if let Some(extras) = &mut self.extras {
                 extras.clear();
@@ -273,7 +280,7 @@ impl SpanData {
     ) -> bool {
         let may_be_written = !may_be_priority(key)
             && !matches!(value, TagValue::Str(text) if text.len() > max_bytes);
-        let written = may_be_written && try_write(&mut self.draft.tags, key, value);
+        let written = may_be_written && self.draft.tags.try_append(|to| try_write(to, key, value));
         if written {
             self.draft.add_tags(1);
         }
@@ -288,13 +295,11 @@ impl SpanData {
             return false;
         }
         let lists = self.draft.lists_mut();
-        let logs = &mut lists.logs;
-        let before = logs.len();
-        let written = logs.try_log_head(Timestamp::of_nanos(at), fields.count())
-            && fields.try_append_to(logs)
-            && logs.try_stop();
+        let written = lists.logs.try_append(
+            #[inline(always)]
+            |to| to.log_head(at, fields.count()) && fields.try_append_to(to) && to.stop(),
+        );
         if !written {
-            logs.truncate(before);
             return false;
         }
         lists.log_count += 1;
@@ -338,11 +343,15 @@ pub(in crate::span) fn may_be_priority(key: impl Key) -> bool {
 /// Appends a tag or a field of a usual type if it is short and there is room for it. Otherwise returns
 /// false.
 #[inline(always)]
-pub(in crate::span) fn try_write(to: &mut TagBuffer, key: impl Key, value: TagValue<'_>) -> bool {
+pub(in crate::span) fn try_write(
+    to: &mut Appender<'_>,
+    key: impl Key,
+    value: TagValue<'_>,
+) -> bool {
     match value {
-        TagValue::Str(text) => to.try_tag_text(key, text.as_bytes()),
-        TagValue::I64(number) => to.try_tag_long(key, number),
-        TagValue::Bool(value) => to.try_tag_bool(key, value),
+        TagValue::Str(text) => to.text_tag(key, text.as_bytes()),
+        TagValue::I64(number) => to.long_tag(key, number),
+        TagValue::Bool(value) => to.bool_tag(key, value),
         _ => false,
     }
 }
@@ -352,7 +361,7 @@ pub(in crate::span) trait FieldList: Copy {
     fn count(self) -> usize;
 
     /// Appends the fields, if they are short and there is room for them.
-    fn try_append_to(self, logs: &mut TagBuffer) -> bool;
+    fn try_append_to(self, logs: &mut Appender<'_>) -> bool;
 
     /// Appends the fields.
     fn append_to(self, logs: &mut TagBuffer);
@@ -365,13 +374,14 @@ impl FieldList for &[(&str, TagValue<'_>)] {
     }
 
     #[inline(always)]
-    fn try_append_to(self, logs: &mut TagBuffer) -> bool {
-        let mut written = true;
+    fn try_append_to(self, logs: &mut Appender<'_>) -> bool {
         // By hand, as `all` is a call where logs are written in more than one place.
         for (key, value) in self {
-            written = written && try_write(logs, *key, *value);
+            if !try_write(logs, *key, *value) {
+                return false;
+            }
         }
-        written
+        true
     }
 
     fn append_to(self, logs: &mut TagBuffer) {

@@ -220,7 +220,7 @@ impl NonRecording {
         record.ids.set(self.parts.trace_id, self.span_id(), SpanId::NONE);
         let data = record.data.get_mut();
         data.finished = finished;
-        data.draft.name = Cow::Borrowed(self.parts.name);
+        data.draft.set_name(Cow::Borrowed(self.parts.name));
         if let Some(stripe) = self.parts.stripe.as_ref().filter(|stripe| stripe.is_disabled()) {
             become_disabled(record, stripe);
         }

@@ -27,7 +27,11 @@ impl OwnedRecord {
     /// Returns the record of the last handle; `None` if others share it.
     #[inline(always)]
     pub(in crate::span) fn of_last(handle: SharedRecord) -> Option<Self> {
-        Arc::try_unique(handle).ok().map(Self)
+        // By hand, as `ok` moves the result through memory.
+        match Arc::try_unique(handle) {
+            Ok(record) => Some(Self(record)),
+            Err(_shared) => None,
+        }
     }
 
     /// Lets other handles share the record.
@@ -60,11 +64,11 @@ mod tests {
     #[test]
     fn a_record_is_owned_by_its_last_handle_alone() {
         let mut record = OwnedRecord::new();
-        record.data.get_mut().draft.name = "op".into();
+        record.data.get_mut().draft.set_name("op".into());
         let first = record.into_shared();
         let second = Arc::clone(&first);
         assert!(OwnedRecord::of_last(first).is_none());
         let mut last = OwnedRecord::of_last(second).unwrap();
-        assert_eq!(last.data.get_mut().draft.name, "op");
+        assert_eq!(last.data.get_mut().draft.name(), "op");
     }
 }

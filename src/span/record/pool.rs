@@ -155,7 +155,7 @@ pub(in crate::span) fn copy_of(record: &mut SpanRecord) -> OwnedRecord {
     }
     let to = copy.data.get_mut();
     to.set_start(from.start());
-    to.draft.set_first_name(from.draft.name.clone());
+    to.draft.set_first_name(from.draft.name().clone());
     to.draft.tags.append(&from.draft.tags);
     to.draft.set_tag_count(from.draft.tag_count());
     copy

@@ -40,6 +40,14 @@ const NOT_READ: u64 = u64::MAX;
 /// The wall time of an unknown start. Given times are never before the epoch.
 const UNKNOWN: i64 = i64::MIN;
 
+impl StoredStart {
+    /// Returns whether the start is unknown.
+    #[inline(always)]
+    pub(super) fn is_unknown(self) -> bool {
+        self.wall == UNKNOWN
+    }
+}
+
 impl Default for StoredStart {
     fn default() -> Self {
         Self::from(Start::Unknown)
