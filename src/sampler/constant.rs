@@ -40,6 +40,10 @@ impl Sampler for ConstSampler {
         false
     }
 
+    fn constant_decision(&self) -> Option<DecisionById<'_>> {
+        Some(DecisionById::new(self.sample, &self.tags))
+    }
+
     #[inline]
     fn decide_by_id(&self, _trace_id: TraceId) -> DecisionById<'_> {
         DecisionById::new(self.sample, &self.tags)

@@ -1,6 +1,6 @@
 //! A sampler's decision, and the two tags that name the sampler.
 
-use super::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
+use super::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, Sampler};
 use crate::encoding::{ShortTags, TagBuffer, ValueView};
 
 /// The decision of a sampler.
@@ -80,6 +80,26 @@ pub(crate) enum ById<'a> {
     No,
     /// The trace is sampled, with the two tags of the sampler.
     Yes(&'a ShortTags),
+}
+
+/// A decision that is the same for every trace, as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ConstantDecision {
+    /// There is none: each trace has its own.
+    None,
+    No,
+    Yes(ShortTags),
+}
+
+impl ConstantDecision {
+    /// Returns the constant decision of a sampler.
+    pub(crate) fn of(sampler: &dyn Sampler) -> Self {
+        match sampler.constant_decision().map(DecisionById::outcome) {
+            None | Some(ById::CallSampler) => Self::None,
+            Some(ById::No) => Self::No,
+            Some(ById::Yes(tags)) => Self::Yes(*tags),
+        }
+    }
 }
 
 /// The number of tags of a sampler that decides by the trace id.

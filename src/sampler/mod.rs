@@ -38,7 +38,7 @@ use crate::redact;
 #[doc(hidden)]
 pub use self::decision::DecisionById;
 use self::decision::SamplerTags;
-pub(crate) use self::decision::{ById, SAMPLER_TAGS};
+pub(crate) use self::decision::{ById, ConstantDecision, SAMPLER_TAGS};
 pub use self::decision::{Decision, ParentDecision};
 #[cfg(feature = "remote-sampler")]
 use self::guarded::GuardedSampler;
@@ -108,6 +108,13 @@ pub trait Sampler: fmt::Debug + Send + Sync {
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         let _ = trace_id;
         DecisionById::CALL_SAMPLER
+    }
+
+    /// Returns the decision on every trace, if it is always the same: it is asked for once, when a tracer is built.
+    /// Only for built-in samplers.
+    #[doc(hidden)]
+    fn constant_decision(&self) -> Option<DecisionById<'_>> {
+        None
     }
 
     /// Returns whether the sampler is a built-in one: those do not panic and need no guard.
@@ -244,6 +251,10 @@ macro_rules! forward {
 
             fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
                 (**self).decide_by_id(trace_id)
+            }
+
+            fn constant_decision(&self) -> Option<DecisionById<'_>> {
+                (**self).constant_decision()
             }
 
             fn is_built_in(&self) -> bool {

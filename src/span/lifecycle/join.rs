@@ -163,7 +163,7 @@ fn decided_flags(
     } else if !shared.sampling.decides_by_id {
         ById::CallSampler
     } else {
-        shared.sampling.sampler.decide_by_id(record.ids.trace).outcome()
+        shared.sampling.decide_by_id(record.ids.trace)
     };
     let (mut flags, tags) = match by_id {
         ById::No => (0, Tags::None),

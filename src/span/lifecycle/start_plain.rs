@@ -23,7 +23,7 @@ pub(crate) fn start_plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str
         return built(stripe, name.into());
     }
     let trace_id = TraceId::new(shared.id_source.next_high(), id::random_id(shared.id_source.salt));
-    match shared.sampling.sampler.decide_by_id(trace_id).outcome() {
+    match shared.sampling.decide_by_id(trace_id) {
         ById::No => match name.into() {
             Cow::Borrowed(name) => non_recording(stripe, trace_id, name),
             name => root(stripe, trace_id, name, 0, Tags::None),
@@ -55,7 +55,7 @@ fn built(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
 #[inline(always)]
 fn observed(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
     let trace_id = TraceId::new(stripe.id_source.next_high(), id::random_id(stripe.id_source.salt));
-    match stripe.sampling.sampler.decide_by_id(trace_id).outcome() {
+    match stripe.sampling.decide_by_id(trace_id) {
         ById::No => root_of::<true>(stripe, trace_id, name, 0, Tags::None),
         ById::Yes(tags) => root_of::<true>(stripe, trace_id, name, SAMPLED, Tags::Short(tags)),
         ById::CallSampler => observed_by_call(stripe, trace_id, name),
