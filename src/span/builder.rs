@@ -143,6 +143,12 @@ impl<'a> SpanBuilder<'a> {
         self.span.start()
     }
 
+    /// Starts the span, and wraps it where it is made.
+    #[inline(always)]
+    pub(super) fn start_as<T>(self, wrap: impl FnOnce(Span) -> T) -> T {
+        self.span.start_as(wrap)
+    }
+
     /// Starts the span in the place of another, whose observers continue with it.
     pub(in crate::span) fn start_in_place(self) -> Span {
         self.span.start_in_place()

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use super::builder::{Parent, SpanBuilder};
 use super::context::{AsSpanContext, SpanContext};
 use super::encoded_fields::EncodedFields;
+use super::lifecycle::child;
 use super::record::{FieldList, ReferenceSink};
 use super::repr::Span;
 use super::set_tag::IntoTagValue;
@@ -284,8 +285,20 @@ impl OwnedSpan {
 
     /// Starts a child of this span, by the same tracer.
     pub fn child(&self, operation: impl Into<Cow<'static, str>>) -> Self {
+        let name = operation.into();
+        if let Some(record) = self.span.existing_record()
+            && let Some(stripe) = &record.stripe
+            && child::is_on_fast_path(stripe, record)
+        {
+            return child::start_as(stripe, name, record, Self::new);
+        }
+        self.child_by_builder(name)
+    }
+
+    #[inline(never)]
+    fn child_by_builder(&self, name: Cow<'static, str>) -> Self {
         match self.span.stripe() {
-            Some(stripe) => SpanBuilder::new(stripe, operation.into()).child_of(self).start_owned(),
+            Some(stripe) => SpanBuilder::new(stripe, name).child_of(self).start_owned(),
             None => Self::none(),
         }
     }
@@ -392,7 +405,7 @@ impl SpanBuilder<'_> {
     /// ```
     #[inline(always)]
     pub fn start_owned(self) -> OwnedSpan {
-        OwnedSpan::new(self.start())
+        self.start_as(OwnedSpan::new)
     }
 }
 

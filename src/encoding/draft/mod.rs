@@ -33,7 +33,7 @@ pub(crate) use self::text::truncate;
 pub(crate) use self::timestamp::Timestamp;
 use super::list::List;
 use super::view::{ReferenceView, SpanView};
-use super::writer::{SHORT, Varint};
+use super::writer::SHORT;
 use crate::id::{SpanId, TraceId};
 
 /// The kind of a reference.
@@ -270,6 +270,7 @@ impl SpanDraft {
 
 /// Returns whether a name is long, or has memory of its own.
 #[inline(always)]
+#[expect(clippy::ptr_arg, reason = "whether it owns memory is looked at")]
 fn is_rare(name: &Cow<'static, str>) -> bool {
     matches!(name, Cow::Owned(_)) || name.len() > SHORT
 }

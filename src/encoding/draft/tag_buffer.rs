@@ -9,7 +9,6 @@ use super::elements::{
     write_tag,
 };
 use super::key::Key;
-use super::timestamp::Timestamp;
 use crate::encoding::parse::tags_found;
 use crate::encoding::read::Reader;
 use crate::encoding::view::{ReferenceView, ValueView};

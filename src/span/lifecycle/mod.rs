@@ -26,6 +26,7 @@
 //! [`TraceState`]: super::record::TraceState
 
 mod baggage;
+pub(super) mod child;
 pub(super) mod deferred;
 pub(super) mod finish;
 mod join;
@@ -35,6 +36,7 @@ mod restart;
 pub(super) mod start;
 mod start_plain;
 pub(super) mod tail;
+mod unsent;
 pub(super) mod unstarted_tags;
 mod write;
 

@@ -28,7 +28,7 @@ use crate::tags::SAMPLING_PRIORITY;
 
 /// Draws the id of a span whose trace and parent are in its record.
 #[inline]
-fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
+pub(super) fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
     record.ids.span = SpanId::new(stripe.id_source.next());
 }
 
@@ -100,14 +100,8 @@ impl<'a> UnstartedSpan<'a> {
     pub(in crate::span) fn set_tag(&mut self, key: (impl Key, &str), value: TagValue<'_>) {
         let max_bytes = self.stripe.options.max_tag_value_length;
         if !self.record.data.get_mut().try_tag(key.0, value, max_bytes) {
-            self.set_tag_cold(key.1, value);
+            self.has_extras |= set_tag_cold(&mut self.record, self.stripe, key.1, value);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn set_tag_cold(&mut self, key: &str, value: TagValue<'_>) {
-        self.has_extras |= set_tag_cold(&mut self.record, self.stripe, key, value);
     }
 
     /// Sets the start time, in nanoseconds since the Unix epoch.
@@ -120,7 +114,29 @@ impl<'a> UnstartedSpan<'a> {
     }
 
     #[inline(always)]
-    pub(in crate::span) fn start(mut self) -> Span {
+    pub(in crate::span) fn start(self) -> Span {
+        self.start_as(|span| span)
+    }
+
+    /// Starts the span, and wraps it where it is made: moving a span costs as much as its reference to the
+    /// tracer. The usual span of a builder joins the trace of its parent.
+    #[inline(always)]
+    pub(in crate::span) fn start_as<T>(self, wrap: impl FnOnce(Span) -> T) -> T {
+        if !self.joins || self.is_slow() {
+            return wrap(self.start_other());
+        }
+        let Self { stripe, record: mut owned, .. } = self;
+        let record = &mut *owned;
+        record.set_tracer(stripe);
+        draw_id(record, stripe);
+        let is_recording = record.state.is_recording();
+        mark_started(record, stripe, SpanOrigin::Joined, is_recording);
+        wrap(Span::recorded(owned.into_shared()))
+    }
+
+    /// Starts a span that begins a trace, has an active span as its parent, or takes the slow path.
+    #[inline(never)]
+    fn start_other(mut self) -> Span {
         if self.is_slow() {
             return self.start_slow();
         }
@@ -186,9 +202,9 @@ impl<'a> UnstartedSpan<'a> {
         }
         let is_recording = record.state.is_recording();
         observer::observe_built(record, stripe, has_tags, is_recording);
-        let is_unknown = matches!(record.data.get_mut().start(), Start::Unknown);
-        if is_unknown && !is_recording {
-            record.data.get_mut().start_now(stripe);
+        let data = record.data.get_mut();
+        if data.is_start_unknown() && !is_recording {
+            data.start_now(stripe);
         }
         mark_started(record, stripe, span_origin, is_recording);
         *is_recorded = is_recording;
@@ -281,40 +297,6 @@ impl<'a> UnstartedSpan<'a> {
         *is_recorded =
             is_recording || (has_observers && notify_started(&span, stripe, &start_tags, place));
         span
-    }
-
-    /// Starts a span of a disabled tracer, which forwards its caller's context.
-    fn start_disabled(self) -> Span {
-        let Self { stripe, record: mut owned, parent_kind, .. } = self;
-        let record = &mut *owned;
-        let extras = record.data.get_mut().take_start_extras();
-        record.set_tracer(stripe);
-        let is_below = parent_kind != ParentKind::None;
-        let parent = is_below.then(|| join::parent_context(record, extras.request));
-        if let Some(without_caller) = &stripe.disabled {
-            join::disabled(record, without_caller, extras.itself.or(parent));
-        }
-        let span_origin = if is_below { SpanOrigin::Joined } else { SpanOrigin::Trace };
-        record.data.get_mut().mark_started(stripe, span_origin, Sampled::No);
-        Span::recorded(owned.into_shared())
-    }
-
-    /// Starts a span in a forked process.
-    fn start_in_fork(self, is_recorded: &mut bool) -> Span {
-        let Self { stripe, record: mut owned, joins, .. } = self;
-        let record = &mut *owned;
-        let extras = record.data.get_mut().take_start_extras();
-        stripe.close_in_fork();
-        record.set_tracer(stripe);
-        let span_origin = match extras.itself {
-            Some(itself) => join::as_itself(record, itself),
-            None => join::in_fork(record, stripe, joins),
-        };
-        tail::track_in_fork(record, stripe);
-        let is_recording = record.state.is_recording();
-        mark_started(record, stripe, span_origin, is_recording);
-        *is_recorded = is_recording;
-        Span::recorded(owned.into_shared())
     }
 }
 

@@ -1,0 +1,43 @@
+//! The start of a child that has only a name, as most of a span's own children: for a builder, its parts would have to
+//! be in memory.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::start::{draw_id, mark_started};
+use crate::encoding::ReferenceKind;
+use crate::span::counters::{SpanOrigin, Stripe};
+use crate::span::record::{self, SharedState, SpanRecord};
+use crate::span::repr::Span;
+use crate::span::shared::StartPath;
+
+/// Returns whether a child of the span can be started by [`start_as`].
+#[inline(always)]
+pub(in crate::span) fn is_on_fast_path(stripe: &Stripe, parent: &SpanRecord) -> bool {
+    stripe.start.by_builder == StartPath::Fast
+        && !stripe.is_forked()
+        && !parent.has_baggage.load(Ordering::Acquire)
+}
+
+/// Starts a child, and wraps it where it is made.
+#[inline(always)]
+pub(in crate::span) fn start_as<T>(
+    stripe: &Arc<Stripe>,
+    name: Cow<'static, str>,
+    parent: &SpanRecord,
+    wrap: impl FnOnce(Span) -> T,
+) -> T {
+    let mut owned = record::take();
+    let record = &mut *owned;
+    let draft = &mut record.data.get_mut().draft;
+    draft.set_first_name(name);
+    draft.parent = Some(ReferenceKind::ChildOf);
+    record.ids.adopt(&parent.ids);
+    record.join_state(SharedState::clone(&parent.state));
+    record.set_tracer(stripe);
+    draw_id(record, stripe);
+    let is_recording = record.state.is_recording();
+    mark_started(record, stripe, SpanOrigin::Joined, is_recording);
+    wrap(Span::recorded(owned.into_shared()))
+}
