@@ -29,6 +29,7 @@ const LEAVES: &[&str] = &[
     "redact",
     "stats",
     "tags",
+    "destructors",
     "diag",
     "fork",
     "lock",
