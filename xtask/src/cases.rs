@@ -190,8 +190,8 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(false)?;
         by_name(meter, &tracer)
     })
-    .within(120, 120, 0)
-    .in_time(2, 40),
+    .within(116, 116, 0)
+    .in_time(0, 40),
     Case::new("unsampled, 3 tags set", 200, |meter| {
         let (tracer, _closer) = tracer(false)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
@@ -202,8 +202,8 @@ const CASES: &[Case] = &[
             black_box(tracer.start_span("GET /orders").context());
         })
     })
-    .within(240, 240, 0)
-    .in_time(5, 110),
+    .within(238, 238, 0)
+    .in_time(3, 110),
     Case::new("unsampled, remote sampler", 200, |meter| {
         let reported = remote(r#"{"probabilisticSampling":{"samplingRate":0}}"#)?;
         let (tracer, _closer) = sampled_by(reported)?;
@@ -218,15 +218,15 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = sampled_by(PerOperationSampler::new(&strategies))?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     })
-    .within(450, 450, 0)
-    .in_time(6, 170),
+    .within(440, 440, 0)
+    .in_time(4, 170),
     Case::new("unsampled, operations by server", 200, |meter| {
         let reported = remote(r#"{"operationSampling":{"defaultSamplingProbability":0}}"#)?;
         let (tracer, _closer) = sampled_by(reported)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     })
-    .within(640, 640, 0)
-    .in_time(10, 230),
+    .within(610, 610, 0)
+    .in_time(8, 230),
     Case::new("root", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
@@ -236,7 +236,7 @@ const CASES: &[Case] = &[
         root_with_tags(meter, &tracer)
     })
     .within(760, 760, 0)
-    .in_time(6, 250),
+    .in_time(4, 250),
     Case::new("root + 3 tags by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || {
@@ -245,13 +245,13 @@ const CASES: &[Case] = &[
         })
     })
     .within(845, 845, 0)
-    .in_time(3, 240),
+    .in_time(1, 240),
     Case::new("root + 3 tags at once", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tags_at_once(&tracer.start_span("GET /orders")))
     })
     .within(855, 855, 0)
-    .in_time(4, 230),
+    .in_time(2, 230),
     Case::new("root + 3 tags at once by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || {
@@ -259,19 +259,19 @@ const CASES: &[Case] = &[
         })
     })
     .within(985, 985, 0)
-    .in_time(3, 240),
+    .in_time(1, 240),
     Case::new("child + 3 tags + log of 2 fields", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         child_with_log(meter, &tracer)
     })
     .within(1_115, 1_115, 0)
-    .in_time(9, 370),
+    .in_time(7, 370),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
     .within(7_930, 7_930, 0)
-    .in_time(78, 2_800),
+    .in_time(58, 2_800),
     Case::new("owned: root + 3 tags", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || {
@@ -280,7 +280,7 @@ const CASES: &[Case] = &[
         })
     })
     .within(600, 720, 0)
-    .in_time(3, 240),
+    .in_time(1, 240),
     Case::new("owned: child + 3 tags + log", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         let parent = tracer.start_owned_span("GET /orders");
@@ -291,13 +291,13 @@ const CASES: &[Case] = &[
         })
     })
     .within(850, 1_100, 0)
-    .in_time(5, 350),
+    .in_time(3, 350),
     Case::new("owned: tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || owned_tree(&tracer))
     })
     .within(6_000, 7_850, 0)
-    .in_time(48, 2_600),
+    .in_time(28, 2_600),
     Case::new("unsampled, with metrics", 200, |meter| {
         let (tracer, _closer) = with_metrics(ConstSampler::new(false))?;
         by_name(meter, &tracer)
