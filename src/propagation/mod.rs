@@ -14,6 +14,7 @@ mod jaeger;
 mod keys;
 mod limits;
 mod percent;
+mod text;
 mod w3c;
 
 use std::fmt;

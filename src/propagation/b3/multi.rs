@@ -11,8 +11,8 @@ use super::{DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, extract, found, writes
 use crate::error::ExtractError;
 use crate::id::{IdText, SpanId, TraceId, read_hex_16};
 use crate::propagation::carrier::{ExtractCarrier, InjectCarrier, SingleValue, is_same_name};
-use crate::propagation::jaeger::{number, trace_id};
 use crate::propagation::keys::FormatKey;
+use crate::propagation::text::{number, trace_id};
 use crate::propagation::{Extracted, Format};
 use crate::span::SAMPLED;
 use crate::span::SpanContext;
