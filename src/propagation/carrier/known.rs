@@ -40,6 +40,7 @@ impl<'p> KnownParts<'p> {
     }
 
     /// Returns the parts that are written.
+    #[cfg(feature = "http")]
     #[inline]
     pub(super) fn written(&self) -> impl Iterator<Item = (&'p KnownName, usize)> + use<'p> {
         self.parts.iter().copied().filter(|(_, length)| *length > 0)
@@ -80,6 +81,7 @@ impl<'p> KnownParts<'p> {
     }
 
     /// Returns whether a header is one of the format's.
+    #[cfg(feature = "http")]
     #[inline]
     pub(super) fn covers(&self, name: &str) -> bool {
         self.parts.iter().any(|(known, _)| known.is(name)) || begins_with(name, self.prefix)
