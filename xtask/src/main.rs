@@ -3,6 +3,7 @@
 //! `cargo xtask check` runs all checks of a change before it is merged.
 //! `cargo xtask compare` measures this client and other ones.
 //! `cargo xtask contracts` holds the hot path to its instruction and allocation counts.
+//! `cargo xtask features` measures what each feature adds to a program.
 //! `cargo xtask flood` runs a tracer at the maximum rate, and compares its accounting with a sink's counts.
 //! `cargo xtask lowest-versions` builds the published crates with the lowest versions of dependencies.
 //! `cargo xtask deny` checks the licences and sources of all dependencies.
@@ -16,6 +17,7 @@ mod check;
 mod compare;
 mod contracts;
 mod deny;
+mod features;
 mod flood;
 mod lowest;
 mod members;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "compare" => compare::run(rest),
         "contracts" => contracts::run(rest),
         "contract-case" => contracts::run_case(rest),
+        "features" => features::run(rest),
         "flood" => flood::run(rest),
         "lowest-versions" => lowest::run(rest),
         "deny" => deny::run(),
@@ -65,6 +68,7 @@ usage: cargo xtask <task>
                                     beside their goals, and all of them, as tables
   contracts [NAME]                  instructions, locked ones, allocations and relative time of the hot path; exit 1
                                     if what was reached before is exceeded, 3 without valgrind
+  features [NAME]                   the crates and the size that each feature adds to a program, as a table
   flood [--seconds 5] [--producers 2] [--queue-size SPANS] [--queue-bytes BYTES]
                                     root spans as fast as they go to a sink on loopback; exit 1 if
                                     a span is lost uncounted or the accounting does not balance
