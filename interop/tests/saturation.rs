@@ -83,18 +83,18 @@ impl FakeAgent {
         }
     }
 
-    /// Answers requests for the page of metrics.
-    fn answer(&self) {
+    /// Responds to requests for the page of metrics.
+    fn respond(&self) {
         while let Ok((connection, _)) = self.metrics.accept() {
             if self.is_over() {
                 return;
             }
-            self.answer_one(connection);
+            self.respond_once(connection);
         }
     }
 
-    /// Answers once all that was sent before is read.
-    fn answer_one(&self, mut connection: TcpStream) {
+    /// Responds once all that was sent before is read.
+    fn respond_once(&self, mut connection: TcpStream) {
         let mut head = Vec::new();
         let mut bytes = [0; 1_024];
         while !head.ends_with(b"\r\n\r\n") {
@@ -126,7 +126,7 @@ impl FakeAgent {
         let (address, metrics) = (self.address(), self.metrics.local_addr().expect("it is bound"));
         thread::scope(|scope| {
             scope.spawn(|| self.read());
-            scope.spawn(|| self.answer());
+            scope.spawn(|| self.respond());
             let quiet = Duration::from_secs(1);
             let load = LoadTest { pacing, quiet, ..LoadTest::new(&address) };
             let time = Duration::from_millis(300);
