@@ -273,14 +273,12 @@ impl fmt::Debug for Span {
         match (record, &self.repr) {
             (Some(record), _) => {
                 let name = record.data.try_lock().map(|data| data.draft.name().clone());
-                let (ids, flags) = (&record.ids, record.state.flags());
+                let (trace, id, parent) = (record.ids.trace, record.ids.span, record.ids.parent);
+                let flags = record.state.flags();
                 if let Some(name) = name {
                     span.field("operation", &Brief(name));
                 }
-                span.field(
-                    "ids",
-                    &format_args!("{}:{}:{}:{flags:x}", ids.trace, ids.span, ids.parent),
-                );
+                span.field("ids", &format_args!("{trace}:{id}:{parent}:{flags:x}"));
             }
             (None, Repr::NonRecording(non_recording)) => {
                 span.field("operation", &Brief(non_recording.name()));

@@ -49,11 +49,10 @@ fn set_baggage_item(record: &SpanRecord, shared: &SpanShared, key: &str, value: 
         shared.incidents.baggage.truncated.fetch_add(1, Ordering::Relaxed);
     }
     shared.incidents.baggage.set.fetch_add(1, Ordering::Relaxed);
-    let before = data.baggage.as_ref().and_then(|baggage| baggage.get(key));
+    let before = data.baggage().and_then(|baggage| baggage.get(key));
     let overrides = before.is_some_and(|value| !value.is_empty());
-    Baggage::change(&mut data.baggage, key, stored);
-    data.draft.has_rare_fields = true;
-    record.has_baggage.store(data.baggage.is_some(), Ordering::Release);
+    Baggage::change(data.baggage_mut(), key, stored);
+    record.has_baggage.store(data.baggage().is_some(), Ordering::Release);
     data.log_baggage(shared, now, (key, stored), [overrides, truncated, false]);
 }
 

@@ -440,7 +440,7 @@ fn write_out_slow(
     state: &TraceState,
     end: End,
 ) -> Accepted {
-    if stripe.output.records_tracestate && data.baggage.is_some() {
+    if stripe.output.records_tracestate && data.baggage().is_some() {
         add_tracestate_tag(data);
     }
     if stripe.sampling.tail_sampler.is_some() {
@@ -460,10 +460,10 @@ fn add_tracestate_tag(data: &mut SpanData) {
     if inspect::tags(data).any(|(key, _)| key == TRACESTATE_TAG) {
         return;
     }
-    let SpanData { baggage, draft, .. } = data;
+    let baggage = data.baggage().cloned();
     if let Some(text) = baggage.as_ref().and_then(|baggage| baggage.tracestate.as_ref()) {
-        draft.tags.tag(TRACESTATE_TAG.as_bytes(), ValueView::Str(text.as_bytes()));
-        draft.add_tags(1);
+        data.draft.tags.tag(TRACESTATE_TAG.as_bytes(), ValueView::Str(text.as_bytes()));
+        data.draft.add_tags(1);
     }
 }
 

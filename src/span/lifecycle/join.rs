@@ -141,7 +141,7 @@ pub(super) fn parent_context(record: &mut SpanRecord, request: SamplingRequest) 
         decision_for_new_trace: request.decision_for_new_trace.is_some(),
         lacks_decision: request.lacks_decision,
         state: None,
-        baggage: record.data.get_mut().baggage.clone(),
+        baggage: record.data.get_mut().baggage().cloned(),
         debug_id: request.debug_id,
     }
 }
@@ -200,7 +200,7 @@ fn decided_flags(
 /// Returns whether the span's `tracestate` is recorded as a tag, which is added where the slow path
 /// ends the span. All spans of the trace in this process share it.
 pub(super) fn has_recorded_tracestate(record: &mut SpanRecord, shared: &SpanShared) -> bool {
-    let baggage = record.data.get_mut().baggage.as_ref();
+    let baggage = record.data.get_mut().baggage();
     shared.output.records_tracestate && baggage.is_some_and(|baggage| baggage.tracestate.is_some())
 }
 
@@ -267,7 +267,8 @@ pub(super) fn is_first_in_process(
     tags: Option<List<'_>>,
     max: usize,
 ) -> bool {
-    record.ids.parent == SpanId::NONE || serves(record, tags, max)
+    let parent = record.ids.parent;
+    parent == SpanId::NONE || serves(record, tags, max)
 }
 
 /// Uses a context as the span's own.

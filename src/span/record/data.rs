@@ -28,7 +28,6 @@ pub(crate) struct SpanData {
     /// The offset in the draft's tags from which on they are those of an observed span, and not of its
     /// sampler.
     pub(in crate::span) observed_from: u32,
-    pub(crate) baggage: Option<Arc<Baggage>>,
     /// The fields that few spans use.
     pub(in crate::span) extras: Option<Box<SpanExtras>>,
 }
@@ -81,6 +80,17 @@ impl SpanData {
     pub(in crate::span) fn take_start_extras(&mut self) -> StartExtras {
         let start = self.extras.as_mut().and_then(|extras| extras.start.take());
         start.map(|start| *start).unwrap_or_default()
+    }
+
+    /// Returns the baggage.
+    pub(in crate::span) fn baggage(&self) -> Option<&Arc<Baggage>> {
+        self.extras.as_ref()?.baggage.as_ref()
+    }
+
+    /// Returns the baggage, to be set.
+    pub(in crate::span) fn baggage_mut(&mut self) -> &mut Option<Arc<Baggage>> {
+        self.draft.has_rare_fields = true;
+        &mut self.extras.get_or_insert_default().baggage
     }
 
     /// Returns the observers of the span, if there are any until it is finished.
@@ -233,7 +243,6 @@ impl SpanData {
     pub(in crate::span) fn clear(&mut self) {
         if self.draft.has_rare_fields {
             self.draft.clear_rare_fields();
-            self.baggage = None;
             if let Some(extras) = &mut self.extras {
                 extras.clear();
             }

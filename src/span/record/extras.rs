@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::large::LargeMemory;
 use super::log_limit::LogRing;
 use super::trace_state::DEBUG;
+use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::observer::{ObservedTags, SpanObservers};
 use crate::span::shared::SpanShared;
@@ -17,6 +18,8 @@ pub(in crate::span) struct SpanExtras {
     pub(in crate::span) start: Option<Box<StartExtras>>,
     /// The end that was set in advance, in nanoseconds since the Unix epoch.
     pub(super) finish_wall: Option<i64>,
+    /// The baggage, with other vendors' `tracestate`.
+    pub(super) baggage: Option<Arc<Baggage>>,
     /// What a span of a disabled tracer forwards, in place of its own context; empty where it
     /// has no caller.
     pub(super) caller: Option<Arc<SpanContext>>,
@@ -35,7 +38,7 @@ impl SpanExtras {
     #[cold]
     #[inline(never)]
     pub(super) fn clear(&mut self) {
-        self.observers = None;
+        (self.baggage, self.observers) = (None, None);
         (self.start, self.finish_wall, self.caller) = (None, None, None);
         if let Some(ring) = &mut self.log_ring {
             ring.clear();
