@@ -27,7 +27,7 @@ thread_local! {
     /// Without a destructor of its own, so that there is an index while a thread is torn down.
     static INDEX: Cell<usize> = const { Cell::new(UNASSIGNED) };
     /// The exclusive index while the thread keeps what its next work may need.
-    static KEEPING: Cell<usize> = const { Cell::new(UNASSIGNED) };
+    static RETAINING: Cell<usize> = const { Cell::new(UNASSIGNED) };
     static RELEASE: ReleaseOnExit = const { ReleaseOnExit(Cell::new(None)) };
 }
 
@@ -38,7 +38,7 @@ impl Drop for ReleaseOnExit {
     fn drop(&mut self) {
         if let Some(index) = self.0.take() {
             // Destructors that run after this one may start and finish spans.
-            stop_keeping();
+            stop_retaining();
             set_index(next_shared());
             TAKEN.fetch_and(!(1 << index), Ordering::Release);
         }
@@ -61,24 +61,24 @@ pub(crate) fn assigned_index() -> usize {
     INDEX.try_with(Cell::get).unwrap_or(EXCLUSIVE)
 }
 
-/// Returns the exclusive index of the calling thread while it [keeps](start_keeping) what its next work may
+/// Returns the exclusive index of the calling thread while it [keeps](start_retaining) what its next work may
 /// need, or a number that is no index.
 #[inline(always)]
-pub(crate) fn keeping_index() -> usize {
-    KEEPING.try_with(Cell::get).unwrap_or(EXCLUSIVE)
+pub(crate) fn retaining_index() -> usize {
+    RETAINING.try_with(Cell::get).unwrap_or(EXCLUSIVE)
 }
 
 /// Has the thread keep what its next work may need, if it has an exclusive index. What it keeps must be
-/// dropped when it ends, after [`stop_keeping`].
-pub(crate) fn start_keeping() {
+/// dropped when it ends, after [`stop_retaining`].
+pub(crate) fn start_retaining() {
     if assigned_index() < EXCLUSIVE {
-        let _ = KEEPING.try_with(|cell| cell.set(assigned_index()));
+        let _ = RETAINING.try_with(|cell| cell.set(assigned_index()));
     }
 }
 
 /// Has the thread keep nothing more.
-pub(crate) fn stop_keeping() {
-    let _ = KEEPING.try_with(|cell| cell.set(UNASSIGNED));
+pub(crate) fn stop_retaining() {
+    let _ = RETAINING.try_with(|cell| cell.set(UNASSIGNED));
 }
 
 fn set_index(index: usize) {

@@ -10,7 +10,7 @@ use super::record::Sampled;
 use super::shared::SpanShared;
 use crate::stats::Stats;
 use crate::tail::TailSampler;
-use crate::thread_index::{EXCLUSIVE, assigned_index, keeping_index, thread_index};
+use crate::thread_index::{EXCLUSIVE, assigned_index, retaining_index, thread_index};
 
 /// A thread's reference to the shared part of a tracer, with its own counters. The reference count is
 /// not shared by all threads either: with one count for all, two threads that make spans spend more
@@ -22,8 +22,8 @@ pub(crate) struct Stripe {
     /// The index of the thread that alone writes `own`, or [`NO_OWNER`].
     owner: usize,
     /// The index of the thread that may keep references to the stripe which no span needs: the owner, if
-    /// [`SpanShared::may_be_pooled`] allows it, as long as the tracer may start spans.
-    keeper: AtomicUsize,
+    /// [`SpanShared::may_be_retained`] allows it, as long as the tracer may start spans.
+    retainer: AtomicUsize,
     /// Written without locked instructions.
     own: Counters,
     by_others: CountersByOthers,
@@ -99,7 +99,7 @@ impl Stripe {
         Arc::new(Self {
             shared: Arc::clone(shared),
             owner,
-            keeper: AtomicUsize::new(if shared.may_be_pooled { owner } else { NO_OWNER }),
+            retainer: AtomicUsize::new(if shared.may_be_retained { owner } else { NO_OWNER }),
             own: Counters::default(),
             by_others: CountersByOthers::default(),
         })
@@ -110,14 +110,14 @@ impl Stripe {
     }
 
     /// Returns whether the thread that owns the stripe may keep references to it which no span needs.
-    pub(in crate::span) fn may_be_kept(&self) -> bool {
-        self.keeper.load(Ordering::Relaxed) != NO_OWNER
+    pub(in crate::span) fn may_be_retained(&self) -> bool {
+        self.retainer.load(Ordering::Relaxed) != NO_OWNER
     }
 
     /// Returns whether the calling thread may do that.
     #[inline(always)]
-    pub(in crate::span) fn may_be_kept_here(&self) -> bool {
-        self.keeper.load(Ordering::Relaxed) == keeping_index()
+    pub(in crate::span) fn may_be_retained_here(&self) -> bool {
+        self.retainer.load(Ordering::Relaxed) == retaining_index()
     }
 
     /// Adds to a counter. Who reads the sum sees all that was done before.
@@ -234,9 +234,9 @@ impl Stripes {
         }
     }
 
-    /// Has no more references to the stripes kept, as their tracer is gone.
+    /// Has no more references to the stripes retained, as their tracer is gone.
     pub(crate) fn leave_pools(&self) {
-        self.each().for_each(|stripe| stripe.keeper.store(NO_OWNER, Ordering::Relaxed));
+        self.each().for_each(|stripe| stripe.retainer.store(NO_OWNER, Ordering::Relaxed));
     }
 
     fn each(&self) -> impl Iterator<Item = &Arc<Stripe>> {

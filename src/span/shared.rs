@@ -62,7 +62,7 @@ pub(crate) struct SpanShared {
     pub(crate) process: OwnProcess,
     /// Whether it may outlive the tracer and its spans for a while: it holds no value of the caller's with
     /// a destructor, which the caller may wait for.
-    pub(crate) may_be_pooled: bool,
+    pub(crate) may_be_retained: bool,
     pub(crate) diagnostics: Arc<Diagnostics>,
     pub(crate) incidents: Incidents,
 }

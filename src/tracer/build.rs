@@ -67,7 +67,7 @@ impl TracerBuilder {
             .call(Callback::FormatKeys, || check_keys(format.keys()))
             .unwrap_or(Err(panicked))?;
         // The instruments of `rpc_metrics` are the caller's too.
-        let may_be_pooled = !self.has_destructors
+        let may_be_retained = !self.has_destructors
             && !self.rpc_metrics
             && self.baggage.is_none()
             && self.throttler.is_none();
@@ -173,7 +173,7 @@ impl TracerBuilder {
                 origin,
                 is_closed_in_fork: false.into(),
             },
-            may_be_pooled,
+            may_be_retained,
             diagnostics: Arc::clone(&diagnostics),
             incidents: Incidents::default(),
         });

@@ -129,8 +129,8 @@ impl Drop for SpanRecord {
         // other.
         if !self.data.get_mut().finished {
             finish_lost(self);
-        } else if let Some(kept) = self.stripe.take() {
-            record::release(kept);
+        } else if let Some(retained) = self.stripe.take() {
+            record::release(retained);
         }
     }
 }

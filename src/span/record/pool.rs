@@ -12,7 +12,7 @@ use super::owned::OwnedRecord;
 use super::span_record::SpanRecord;
 use super::trace_state::{Sampled, SharedState};
 use crate::span::counters::{SpanOrigin, Stripe, Stripes};
-use crate::thread_index::{start_keeping, stop_keeping};
+use crate::thread_index::{start_retaining, stop_retaining};
 
 /// The `count` entries that a thread returned last.
 struct Recent<T> {
@@ -74,7 +74,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        stop_keeping();
+        stop_retaining();
         take_spare().into_iter().for_each(release);
     }
 }
@@ -129,7 +129,7 @@ pub(in crate::span) fn give(record: OwnedRecord) {
     });
 }
 
-/// Takes the reference that is kept for the next span without a record.
+/// Takes the reference that is retained for the next span without a record.
 fn take_spare() -> Option<Arc<Stripe>> {
     SPARE.try_with(Cell::take).ok().flatten().map(ManuallyDrop::into_inner)
 }
@@ -220,14 +220,14 @@ impl SpanRecord {
     /// Sets the tracer. A pooled record mostly refers to it already.
     #[inline(always)]
     pub(in crate::span) fn set_tracer(&mut self, stripe: &Arc<Stripe>) {
-        if !self.stripe.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, stripe)) {
+        if !self.stripe.as_ref().is_some_and(|retained| Arc::ptr_eq(retained, stripe)) {
             replace(&mut self.stripe, stripe);
         }
     }
 }
 
 /// Counts a span without a record that starts a trace, and returns its reference to the stripe, which is that
-/// of the calling thread: the reference that is kept, if there is one.
+/// of the calling thread: the reference that is retained, if there is one.
 #[inline(always)]
 pub(in crate::span) fn count_non_recording(stripe: &Arc<Stripe>) -> Arc<Stripe> {
     match SPARE.try_with(Cell::take) {
@@ -242,20 +242,20 @@ pub(in crate::span) fn count_non_recording(stripe: &Arc<Stripe>) -> Arc<Stripe> 
 #[inline(never)]
 fn other_stripe(spare: Option<ManuallyDrop<Arc<Stripe>>>, stripe: &Arc<Stripe>) -> Arc<Stripe> {
     stripe.count_started(SpanOrigin::Trace, Sampled::No);
-    let mut kept = spare.map(ManuallyDrop::into_inner);
-    replace(&mut kept, stripe);
-    kept.unwrap_or_else(|| Arc::clone(stripe))
+    let mut retained = spare.map(ManuallyDrop::into_inner);
+    replace(&mut retained, stripe);
+    retained.unwrap_or_else(|| Arc::clone(stripe))
 }
 
 /// Counts a span without a record that ends and is not sampled, and keeps its reference to the stripe for the
-/// next one, if it may be kept here.
+/// next one, if it may be retained here.
 #[inline(always)]
 pub(in crate::span) fn count_not_sampled(stripe: Arc<Stripe>) {
-    if !stripe.may_be_kept_here() {
+    if !stripe.may_be_retained_here() {
         return count_and_drop(stripe);
     }
     stripe.count_not_sampled_by_owner();
-    keep(stripe);
+    retain(stripe);
 }
 
 #[inline(never)]
@@ -264,17 +264,17 @@ fn count_and_drop(stripe: Arc<Stripe>) {
 }
 
 #[inline(always)]
-fn keep(stripe: Arc<Stripe>) {
+fn retain(stripe: Arc<Stripe>) {
     if let Ok(Some(before)) = SPARE.try_with(|spare| spare.replace(Some(ManuallyDrop::new(stripe))))
     {
         drop_stripe(ManuallyDrop::into_inner(before));
     }
 }
 
-/// Keeps a reference to the stripe for the next span without a record, if it may be kept here.
+/// Keeps a reference to the stripe for the next span without a record, if it may be retained here.
 pub(in crate::span) fn give_stripe(stripe: Arc<Stripe>) {
-    if stripe.may_be_kept_here() {
-        keep(stripe);
+    if stripe.may_be_retained_here() {
+        retain(stripe);
     }
 }
 
@@ -283,19 +283,19 @@ fn drop_stripe(stripe: Arc<Stripe>) {
     drop(stripe);
 }
 
-/// Refers to another stripe, in place of one that was kept.
+/// Refers to another stripe, in place of one that was retained.
 #[inline(never)]
-fn replace(kept: &mut Option<Arc<Stripe>>, stripe: &Arc<Stripe>) {
-    if let Some(before) = kept.replace(Arc::clone(stripe)) {
+fn replace(retained: &mut Option<Arc<Stripe>>, stripe: &Arc<Stripe>) {
+    if let Some(before) = retained.replace(Arc::clone(stripe)) {
         release(before);
     }
-    if !stripe.may_be_kept() {
+    if !stripe.may_be_retained() {
         return;
     }
     let gone = GONE.load(Ordering::Relaxed);
     let seen = POOL.try_with(|pool| {
         // From here on it is dropped when the thread ends.
-        start_keeping();
+        start_retaining();
         pool.gone.replace(gone)
     });
     if seen.is_ok_and(|seen| seen != gone) {
@@ -327,18 +327,18 @@ pub(crate) fn leave_pools(stripes: &Stripes) {
 fn release_gone() {
     let mut gone = Vec::new();
     let _ = POOL.try_with(|pool| {
-        let is_gone = |stripe: &mut Arc<Stripe>| !stripe.may_be_kept();
-        for kept in &pool.recent.last {
-            let mut record = kept.take();
+        let is_gone = |stripe: &mut Arc<Stripe>| !stripe.may_be_retained();
+        for retained in &pool.recent.last {
+            let mut record = retained.take();
             gone.extend(record.as_mut().and_then(|record| record.stripe.take_if(is_gone)));
-            kept.set(record);
+            retained.set(record);
         }
         if let Ok(mut others) = pool.others.try_borrow_mut() {
             gone.extend(others.iter_mut().filter_map(|record| record.stripe.take_if(is_gone)));
         }
         let mut spare = take_spare();
         gone.extend(spare.take_if(is_gone));
-        spare.into_iter().for_each(keep);
+        spare.into_iter().for_each(retain);
     });
     gone.into_iter().for_each(release);
 }
@@ -425,8 +425,8 @@ mod tests {
     }
 
     #[test]
-    fn the_references_that_a_thread_keeps_are_dropped_where_the_tracer_is_gone_or_the_thread_ends()
-    {
+    fn the_references_that_a_thread_retains_are_dropped_where_the_tracer_is_gone_or_the_thread_ends()
+     {
         for sampled in [true, false] {
             let build = move || {
                 let sampler = ConstSampler::new(sampled);
@@ -434,37 +434,59 @@ mod tests {
             };
             let here = build();
             let stripe = use_up(&here.0);
-            assert!(stripe.strong_count() > 1, "none is kept");
+            assert!(stripe.strong_count() > 1, "none is retained");
             drop(here);
             assert!(!is_there(&stripe), "its own thread keeps it");
 
             let (to_drop, dropped) = (build(), build());
-            let (stripes, kept) = thread::spawn(move || {
+            let (stripes, retained) = thread::spawn(move || {
                 let stripes = [&to_drop.0, &dropped.0].map(use_up);
                 thread::spawn(|| drop((to_drop, dropped))).join().unwrap();
-                let kept = stripes.iter().filter(|stripe| is_there(stripe)).count();
-                (stripes, kept)
+                let retained = stripes.iter().filter(|stripe| is_there(stripe)).count();
+                (stripes, retained)
             })
             .join()
             .unwrap();
-            assert!(kept > 0, "nothing is kept");
-            assert!(!stripes.iter().any(is_there), "kept beyond the end of the thread");
+            assert!(retained > 0, "nothing is retained");
+            assert!(!stripes.iter().any(is_there), "retained beyond the end of the thread");
         }
     }
 
     #[test]
-    fn a_thread_keeps_no_references_to_tracers_that_are_gone_once_it_uses_another() {
+    fn a_thread_retains_no_references_to_tracers_that_are_gone_once_it_uses_another() {
         let used = thread::spawn(|| {
             let mut used = Vec::new();
             for _ in 0..200 {
                 let tracer = tracer();
                 used.push(use_up(&tracer.0));
                 thread::spawn(|| drop(tracer)).join().unwrap();
-                let kept = used.iter().filter(|stripe| is_there(stripe)).count();
-                assert!(kept <= 1, "{kept} of {}", used.len());
+                let retained = used.iter().filter(|stripe| is_there(stripe)).count();
+                assert!(retained <= 1, "{retained} of {}", used.len());
             }
             used
         });
         assert!(!used.join().unwrap().iter().any(is_there));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_forked_process_leaves_the_references_that_its_parent_retained() {
+        use fork::Fork;
+        let forks = || {
+            let before = tracer();
+            let stripe = use_up(&before.0);
+            thread::spawn(|| drop(before)).join().unwrap();
+            match fork::fork().unwrap() {
+                // Without output: another thread may have had the lock of standard error.
+                Fork::Child => {
+                    let after = tracer();
+                    let own = use_up(&after.0);
+                    let (is_left, is_retained) = (is_there(&stripe), own.strong_count() > 1);
+                    std::process::exit(i32::from(!is_left || !is_retained));
+                }
+                Fork::Parent(pid) => assert_eq!(fork::waitpid(pid).unwrap(), 0),
+            }
+        };
+        thread::spawn(forks).join().unwrap();
     }
 }

@@ -23,7 +23,7 @@ use crate::span::counters::Stripe;
 #[derive(Debug)]
 pub(crate) struct SpanRecord {
     /// The tracer. In a pool it is that of the last span, which the next one is likely to need, if that
-    /// [may be kept](Stripe::may_be_kept_here).
+    /// [may be retained](Stripe::may_be_retained_here).
     pub(crate) stripe: Option<Arc<Stripe>>,
     pub(crate) ids: Ids,
     /// The state that the trace's spans in this process share.
@@ -201,7 +201,7 @@ impl SpanRecord {
     /// Clears the record for the next span. Returns false if it is too large to be reused.
     #[inline]
     pub(in crate::span) fn recycle(&mut self) -> bool {
-        if self.stripe.as_ref().is_some_and(|stripe| !stripe.may_be_kept_here()) {
+        if self.stripe.as_ref().is_some_and(|stripe| !stripe.may_be_retained_here()) {
             self.stripe = None;
         }
         self.leave_state();

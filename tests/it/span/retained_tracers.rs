@@ -94,7 +94,7 @@ fn the_parts_of_a_tracer_that_have_destructors_are_dropped_with_its_last_span() 
 }
 
 #[test]
-fn a_transport_is_dropped_with_the_reporters_thread_though_references_to_the_tracer_are_kept() {
+fn a_transport_is_dropped_with_the_reporters_thread_though_references_to_the_tracer_are_retained() {
     struct Sends(Part);
 
     impl fmt::Debug for Sends {
