@@ -471,10 +471,14 @@ fn a_live_span_takes_at_most_500_bytes() {
     assert!(bytes.iter().all(|(_, [root, tagged])| root.max(tagged) <= &498), "{bytes:?}");
 }
 
+/// Gives a builder a sampler.
+#[cfg(target_pointer_width = "64")]
+type WithSampler = Box<dyn Fn(TracerBuilder) -> TracerBuilder>;
+
 /// Every built-in sampler whose tags are bounded, so that it samples all traces.
 #[cfg(target_pointer_width = "64")]
-fn samplers() -> [(&'static str, Box<dyn Fn(TracerBuilder) -> TracerBuilder>); 7] {
-    fn of<S: Sampler + 'static>(make: fn() -> S) -> Box<dyn Fn(TracerBuilder) -> TracerBuilder> {
+fn samplers() -> [(&'static str, WithSampler); 7] {
+    fn of<S: Sampler + 'static>(make: fn() -> S) -> WithSampler {
         Box::new(move |builder| builder.sampler(make()))
     }
     [

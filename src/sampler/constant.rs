@@ -44,6 +44,10 @@ impl Sampler for ConstSampler {
         Some(DecisionById::new(self.sample, &self.tags))
     }
 
+    fn decides_by_id_alone(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn decide_by_id(&self, _trace_id: TraceId) -> DecisionById<'_> {
         DecisionById::new(self.sample, &self.tags)

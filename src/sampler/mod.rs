@@ -14,6 +14,7 @@ mod host;
 mod lower_bound;
 mod parameters;
 mod per_operation;
+mod pointer;
 mod priority;
 mod probabilistic;
 mod rate_limiting;
@@ -73,8 +74,7 @@ pub use self::tag_matching::{MatchValue, TagMatchingSampler};
 ///
 /// # Cost
 ///
-/// Called on the application's thread for each new trace. A sampler must not block, and its memory
-/// must be bounded.
+/// Called on the application's thread for each new trace. A sampler must not block, and its memory must be bounded.
 ///
 /// # Source
 ///
@@ -110,8 +110,7 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         DecisionById::CALL_SAMPLER
     }
 
-    /// Returns the decision on every trace, if it is always the same: it is asked for once, when a tracer is built.
-    /// Only for built-in samplers.
+    /// Returns the decision on every trace, if that is always the same one. Called once, when a tracer is built.
     #[doc(hidden)]
     fn constant_decision(&self) -> Option<DecisionById<'_>> {
         None
@@ -130,10 +129,16 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         true
     }
 
-    /// Returns whether the sampler may defer its decision. Only then is a
-    /// [retryable](Decision::retryable) decision not final, and only then are the three methods
-    /// below called. Called once, when a tracer is built; by default no decision is deferred, and
-    /// spans cost less.
+    /// Returns whether the trace id alone decides about every trace, so that nothing of the application is called
+    /// for a decision: no other sampler, clock or logger.
+    #[doc(hidden)]
+    fn decides_by_id_alone(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the sampler may defer its decision. Only then is a [retryable](Decision::retryable) decision
+    /// not final, and only then are the three methods below called. Called once, when a tracer is built; by default
+    /// no decision is deferred, and spans cost less.
     fn may_defer(&self) -> bool {
         false
     }
@@ -144,8 +149,7 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         self.on_create_span(span)
     }
 
-    /// Decides on a span that was given a tag, whose value is not truncated yet. By default, no
-    /// opinion.
+    /// Decides on a span that was given a tag, whose value is not truncated yet. By default, no opinion.
     fn on_set_tag(
         &self,
         span: &mut SamplingParameters<'_>,
@@ -162,17 +166,15 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         Decision::retryable(false)
     }
 
-    /// Returns whether the sampler decides on traces that continue here, by
-    /// [`on_join`](Self::on_join). Called once, when a tracer is built; by default the caller's
-    /// decision stands, and spans cost less.
+    /// Returns whether the sampler decides on traces that continue here, by [`on_join`](Self::on_join). Called once,
+    /// when a tracer is built; by default the caller's decision stands, and spans cost less.
     fn decides_on_join(&self) -> bool {
         false
     }
 
-    /// Decides on the first span here of a trace that began elsewhere, in place of the caller's
-    /// decision: the result holds for the spans below it too, here and downstream. `None`, the
-    /// default, lets the caller's decision stand. Called only if
-    /// [`decides_on_join`](Self::decides_on_join) says so, and not for requests for debugging.
+    /// Decides on the first span here of a trace that began elsewhere, in place of the caller's decision: the result
+    /// holds for the spans below it too, here and downstream. `None`, the default, lets the caller's decision stand.
+    /// Called only if [`decides_on_join`](Self::decides_on_join) says so, and not for requests for debugging.
     ///
     /// A process that records less than its caller leaves gaps in traces; this is for limits that must hold
     /// for a process whatever its callers do.
@@ -241,82 +243,6 @@ pub trait Sampler: fmt::Debug + Send + Sync {
     /// was; decisions may still be requested. It must not block for long.
     fn close(&self) {}
 }
-
-macro_rules! forward {
-    ($($pointer:ident: $is_shared:literal),*) => {$(
-        impl<S: Sampler + ?Sized> Sampler for $pointer<S> {
-            fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
-                (**self).on_create_span(span)
-            }
-
-            fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
-                (**self).decide_by_id(trace_id)
-            }
-
-            fn constant_decision(&self) -> Option<DecisionById<'_>> {
-                (**self).constant_decision()
-            }
-
-            fn is_built_in(&self) -> bool {
-                (**self).is_built_in()
-            }
-
-            fn holds_other_values(&self) -> bool {
-                $is_shared || (**self).holds_other_values()
-            }
-
-            fn may_defer(&self) -> bool {
-                (**self).may_defer()
-            }
-
-            fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
-                (**self).on_set_operation_name(span)
-            }
-
-            fn on_set_tag(&self, span: &mut SamplingParameters<'_>, key: &str, value: ValueView<'_>) -> Decision {
-                (**self).on_set_tag(span, key, value)
-            }
-
-            fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
-                (**self).on_finish(span)
-            }
-
-            fn decides_on_join(&self) -> bool {
-                (**self).decides_on_join()
-            }
-
-            fn on_join(
-                &self,
-                span: &mut SamplingParameters<'_>,
-                parent: ParentDecision,
-            ) -> Option<Decision> {
-                (**self).on_join(span, parent)
-            }
-
-            fn memory_bits(&self) -> u32 {
-                (**self).memory_bits()
-            }
-
-            fn status(&self) -> SamplerStatus {
-                (**self).status()
-            }
-
-            fn remote_counts(&self) -> RemoteCounts {
-                (**self).remote_counts()
-            }
-
-            fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {
-                (**self).start(host)
-            }
-
-            fn close(&self) {
-                (**self).close();
-            }
-        }
-    )*};
-}
-
-forward!(Arc: true, Box: false);
 
 /// Implements `Debug` as the sampler's rule: the fields are long and may hold secrets.
 macro_rules! debug_by_rule {

@@ -125,6 +125,10 @@ impl Sampler for ProbabilisticSampler {
         false
     }
 
+    fn decides_by_id_alone(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         DecisionById::new(self.is_sampled(trace_id), &self.tags)

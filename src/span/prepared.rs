@@ -296,9 +296,9 @@ impl PreparedSpan {
         self.start_retaining_here().into()
     }
 
-    /// Starts the span, as [`start_compact`](Self::start_compact) does, if that calls no sampler, clock,
-    /// generator of ids or observer of the application. Otherwise returns `None` and changes nothing. For
-    /// callers that hold a lock which a callback might wait for.
+    /// Starts the span, as [`start_compact`](Self::start_compact) does, if that calls nothing of the
+    /// application: the sampler is constant or probabilistic, and there is no clock, generator of ids or observer.
+    /// Otherwise returns `None` and changes nothing. For callers that hold a lock which a callback might wait for.
     ///
     /// # Examples
     ///

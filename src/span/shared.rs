@@ -143,8 +143,8 @@ pub(crate) struct StartPaths {
     pub(crate) by_name: StartPath,
     /// The path of a span with a builder.
     pub(crate) by_builder: StartPath,
-    /// Whether the start of a prepared span calls no sampler, clock, generator of ids or observer of the
-    /// application.
+    /// Whether the start of a prepared span calls nothing of the application: no sampler but one whose every
+    /// decision is by the id alone, no clock, generator of ids or observer.
     pub(crate) runs_no_callbacks: bool,
     /// Whether the first spans in this process are counted, which only metrics need.
     pub(crate) counts_first_spans: bool,
@@ -195,7 +195,7 @@ impl StartPaths {
             },
             by_builder,
             runs_no_callbacks: by_builder == StartPath::Fast
-                && sampling.sampler.is_built_in()
+                && sampling.sampler.decides_by_id_alone()
                 && id_source.generator.is_none()
                 && !has_own_clock,
             counts_first_spans: has_metrics,
