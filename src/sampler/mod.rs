@@ -26,7 +26,6 @@ mod tag_matching;
 mod testing;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diag::Brief;

@@ -235,7 +235,7 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         root_with_tags(meter, &tracer)
     })
-    .within(760, 760, 0)
+    .within(680, 680, 0)
     .in_time(4, 250),
     Case::new("root + 3 tags by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -264,13 +264,13 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         child_with_log(meter, &tracer)
     })
-    .within(1_115, 1_115, 0)
+    .within(1_010, 1_010, 0)
     .in_time(7, 370),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
-    .within(7_930, 7_930, 0)
+    .within(7_120, 7_120, 0)
     .in_time(58, 2_800),
     Case::new("owned: root + 3 tags", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -279,7 +279,7 @@ const CASES: &[Case] = &[
             owned_tags(&mut span);
         })
     })
-    .within(600, 720, 0)
+    .within(600, 640, 0)
     .in_time(1, 240),
     Case::new("owned: child + 3 tags + log", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -290,13 +290,13 @@ const CASES: &[Case] = &[
             span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
         })
     })
-    .within(850, 1_100, 0)
+    .within(850, 960, 0)
     .in_time(3, 350),
     Case::new("owned: tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || owned_tree(&tracer))
     })
-    .within(6_000, 7_850, 0)
+    .within(6_000, 6_850, 0)
     .in_time(28, 2_600),
     Case::new("unsampled, with metrics", 200, |meter| {
         let (tracer, _closer) = with_metrics(ConstSampler::new(false))?;
