@@ -420,6 +420,11 @@ mod tests {
         weak
     }
 
+    /// Runs `work` on a thread of its own, until the thread has dropped what it retains.
+    fn on_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| scope.spawn(work).join().unwrap())
+    }
+
     fn is_there(stripe: &Weak<Stripe>) -> bool {
         stripe.strong_count() > 0
     }
@@ -439,14 +444,12 @@ mod tests {
             assert!(!is_there(&stripe), "its own thread keeps it");
 
             let (to_drop, dropped) = (build(), build());
-            let (stripes, retained) = thread::spawn(move || {
+            let (stripes, retained) = on_thread(move || {
                 let stripes = [&to_drop.0, &dropped.0].map(use_up);
-                thread::spawn(|| drop((to_drop, dropped))).join().unwrap();
+                on_thread(|| drop((to_drop, dropped)));
                 let retained = stripes.iter().filter(|stripe| is_there(stripe)).count();
                 (stripes, retained)
-            })
-            .join()
-            .unwrap();
+            });
             assert!(retained > 0, "nothing is retained");
             assert!(!stripes.iter().any(is_there), "retained beyond the end of the thread");
         }
@@ -454,18 +457,18 @@ mod tests {
 
     #[test]
     fn a_thread_retains_no_references_to_tracers_that_are_gone_once_it_uses_another() {
-        let used = thread::spawn(|| {
+        let used = on_thread(|| {
             let mut used = Vec::new();
             for _ in 0..200 {
                 let tracer = tracer();
                 used.push(use_up(&tracer.0));
-                thread::spawn(|| drop(tracer)).join().unwrap();
+                on_thread(|| drop(tracer));
                 let retained = used.iter().filter(|stripe| is_there(stripe)).count();
                 assert!(retained <= 1, "{retained} of {}", used.len());
             }
             used
         });
-        assert!(!used.join().unwrap().iter().any(is_there));
+        assert!(!used.iter().any(is_there));
     }
 
     #[cfg(unix)]
@@ -475,7 +478,7 @@ mod tests {
         let forks = || {
             let before = tracer();
             let stripe = use_up(&before.0);
-            thread::spawn(|| drop(before)).join().unwrap();
+            on_thread(|| drop(before));
             match fork::fork().unwrap() {
                 // Without output: another thread may have had the lock of standard error.
                 Fork::Child => {
@@ -487,6 +490,6 @@ mod tests {
                 Fork::Parent(pid) => assert_eq!(fork::waitpid(pid).unwrap(), 0),
             }
         };
-        thread::spawn(forks).join().unwrap();
+        on_thread(forks);
     }
 }
