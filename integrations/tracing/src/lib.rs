@@ -3,6 +3,7 @@
 
 mod builder;
 mod callsite;
+mod changes;
 mod fields;
 mod filter;
 mod handle;

@@ -1,20 +1,19 @@
 //! The spans of a layer from their start to their end, whatever tracing calls in which order.
 
-use std::time::{Duration, SystemTime};
-
 use jaeger_client::{
     Clock, CompactSpan, NumberedScopes, PreparedSpan, Span, SpanBuilder, SpanContext, SystemClock,
-    TagValue, Tracer,
+    Tracer,
 };
 use tracing::span::{Attributes, Record};
 
 use crate::callsite::Callsite;
+use crate::changes::{rename, replace_tags, set_status, time};
 use crate::fields::Fields;
 use crate::filter;
-use crate::special::{Specials, Status};
+use crate::special::Specials;
 use crate::stats::Counters;
 use crate::table::{Slot, State, Table};
-use crate::target::{PlainTags, Replace, Replaced, TagSink, Tags};
+use crate::target::{PlainTags, Replaced, TagSink, Tags};
 use crate::visit::Visitor;
 
 /// Who disables spans for a layer alone.
@@ -241,16 +240,10 @@ impl Spans {
     /// another thread takes too long to start it.
     #[inline]
     pub(crate) fn live(&self, id: u64) -> Option<Span> {
-        self.with_live(id, CompactSpan::span)
-    }
-
-    /// Calls `read` with a span that has begun, while the table is locked: no user callback may be called.
-    #[inline]
-    fn with_live<T>(&self, id: u64, read: impl Fn(&CompactSpan) -> T) -> Option<T> {
         if let Some(span) = &self.table.get(id)?.span {
-            return Some(read(span));
+            return Some(span.span());
         }
-        self.start_now(id).map(|span| read(&span))
+        self.start_now(id).map(|span| span.span())
     }
 
     #[inline(never)]
@@ -499,45 +492,6 @@ impl Spans {
             Some(nanos) => span.finish_at(time(nanos)),
         }
     }
-}
-
-#[cold]
-fn set_status(span: &Span, slot: &Slot) {
-    if let Some(status) = slot.status {
-        let (is_error, code) = match status {
-            Status::Ok => (false, "OK"),
-            Status::Error => (true, "ERROR"),
-        };
-        span.replace_tag("error", is_error).set_tag("otel.status_code", code);
-    }
-    if let Some(message) = &slot.status_message {
-        span.set_tag("otel.status_description", &**message);
-    }
-}
-
-/// Sets the recorded name and kind of a span.
-fn rename(span: &mut impl Replace, specials: &Specials) {
-    if let Some(name) = &specials.name {
-        span.rename(name);
-    }
-    if let Some(kind) = &specials.kind {
-        span.replace_tag(KIND, TagValue::Str(kind));
-    }
-}
-
-/// Sets recorded fields of a span in place of earlier ones.
-fn replace_tags(span: &mut impl Replace, fields: &Fields, specials: &Specials) {
-    for (name, value) in fields.iter() {
-        span.replace_tag(name, value);
-    }
-    rename(span, specials);
-}
-
-const KIND: &str = "span.kind";
-
-/// A moment that a clock has shown.
-fn time(nanos: i64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos.max(0).unsigned_abs())
 }
 
 /// The number of checks whether another thread has started a span, which takes microseconds.
