@@ -1,7 +1,7 @@
 //! What a load test reports of an agent that is slower than its senders: all that was sent is received, or
 //! dropped by the agent's socket.
 
-#![expect(clippy::expect_used, reason = "a test stops where it fails")]
+#![expect(clippy::disallowed_methods, clippy::expect_used, reason = "a test stops where it fails")]
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
