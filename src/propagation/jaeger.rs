@@ -182,16 +182,15 @@ impl Format for JaegerFormat {
                     }
                     _ => {
                         let earlier = is_found.then_some(&*context);
-                        rest.get_or_insert_with(|| Rest::of(carrier)).context(key, value, earlier);
+                        Rest::of(&mut rest, carrier).context(key, value, earlier);
                     }
                 }
             } else if debug.is(key) {
-                rest.get_or_insert_with(|| Rest::of(carrier)).debug_id(value);
+                Rest::of(&mut rest, carrier).debug_id(value);
             } else if by_hand.is(key) {
-                rest.get_or_insert_with(|| Rest::of(carrier)).by_hand(value);
+                Rest::of(&mut rest, carrier).by_hand(value);
             } else if begins_with(key, prefix) {
-                let rest = rest.get_or_insert_with(|| Rest::of(carrier));
-                rest.item(&key[prefix.len()..], value);
+                Rest::of(&mut rest, carrier).item(&key[prefix.len()..], value);
             }
         });
         if let Some(rest) = rest {
@@ -229,19 +228,22 @@ struct Rest {
 }
 
 impl Rest {
+    /// Returns what there is, in its place: it is large.
     #[inline(never)]
-    fn of(carrier: &dyn ExtractCarrier) -> Self {
-        let kind = carrier.kind();
-        Self {
-            found: SingleValue::default(),
-            kind,
-            keeps_case: kind == CarrierKind::TextMap || carrier.is_lower_case(),
-            baggage: BoundedBaggage::default(),
-            debug_id: None,
-            failure: None,
-            key_scratch: String::new(),
-            scratch: Vec::new(),
-        }
+    fn of<'r>(rest: &'r mut Option<Self>, carrier: &dyn ExtractCarrier) -> &'r mut Self {
+        rest.get_or_insert_with(|| {
+            let kind = carrier.kind();
+            Self {
+                found: SingleValue::default(),
+                kind,
+                keeps_case: kind == CarrierKind::TextMap || carrier.is_lower_case(),
+                baggage: BoundedBaggage::default(),
+                debug_id: None,
+                failure: None,
+                key_scratch: String::new(),
+                scratch: Vec::new(),
+            }
+        })
     }
 
     /// Reads a context in any form, after an earlier one.
@@ -270,7 +272,7 @@ impl Rest {
         self.baggage.set(key, &percent::text(value));
     }
 
-    #[inline(never)]
+    #[inline]
     fn finish(self, to: &mut Extracted) -> Result<(), ExtractError> {
         if let Some(error) = self.failure {
             // A debug id takes effect in a new trace.
@@ -290,12 +292,12 @@ impl Rest {
 }
 
 /// Writes baggage under a prefix, in headers encoded, and returns how many items were refused.
-#[inline(never)]
+#[inline]
 pub(super) fn inject_baggage(
     context: &SpanContext,
     prefix: &str,
     carrier: &mut dyn InjectCarrier,
-    encoded: for<'v> fn(&'v str, &'v mut String) -> &'v str,
+    encoded: impl for<'v> Fn(&'v str, &'v mut String) -> &'v str,
 ) -> usize {
     if context.baggage.is_none() {
         return 0;

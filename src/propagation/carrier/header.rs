@@ -9,71 +9,11 @@ use bytes::{Bytes, BytesMut};
 #[cfg(feature = "http")]
 use http::header::Entry;
 
-use super::is_token;
 #[cfg(feature = "http")]
-use super::{CarrierKind, ExtractCarrier, InjectCarrier, KnownParts};
+use super::known::{KnownName, KnownParts};
+#[cfg(feature = "http")]
+use super::{CarrierKind, ExtractCarrier, InjectCarrier};
 use crate::error::ExtractError;
-
-/// Returns whether two header names are the same. They are nearly always lower case.
-#[inline]
-pub(in crate::propagation) fn is_same_name(one: &str, other: &str) -> bool {
-    one.len() == other.len()
-        && end(one) == end(other)
-        && (one == other || one.eq_ignore_ascii_case(other))
-}
-
-/// Returns the last bytes of a name without the bit that letters of either case differ by: it is compared
-/// before the whole, as names of one format often have the same length.
-#[inline]
-fn end(name: &str) -> u32 {
-    name.as_bytes().last_chunk().map_or(0, |end| u32::from_ne_bytes(*end) | 0x2020_2020)
-}
-
-/// A header name that was checked once: to check it for each request costs more than to write the
-/// header.
-#[doc(hidden)]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownName {
-    text: String,
-    is_token: bool,
-    #[cfg(feature = "http")]
-    header: Option<http::HeaderName>,
-}
-
-impl KnownName {
-    pub(in crate::propagation) fn new(name: impl Into<String>) -> Self {
-        let text = name.into();
-        Self {
-            is_token: is_token(&text),
-            #[cfg(feature = "http")]
-            header: http::HeaderName::from_bytes(text.as_bytes()).ok(),
-            text,
-        }
-    }
-
-    /// Returns the name as given.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns whether a key is this name.
-    #[inline]
-    pub(in crate::propagation) fn is(&self, key: &str) -> bool {
-        is_same_name(key, &self.text)
-    }
-
-    /// Returns whether the name is valid for a header.
-    pub(super) fn is_token(&self) -> bool {
-        self.is_token
-    }
-
-    /// Returns the checked name, or `None` if it is not valid for a header.
-    #[cfg(feature = "http")]
-    fn header(&self) -> Option<&http::HeaderName> {
-        self.header.as_ref()
-    }
-}
 
 /// The one value of a header. Proxies repeat headers, on their own line or behind a comma:
 /// repetitions of the same value are accepted, and different values are an error.
@@ -186,6 +126,10 @@ impl InjectCarrier for http::HeaderMap {
     }
 
     fn set_known(&mut self, known: &KnownParts<'_>) -> bool {
+        if let Some(name) = known.single() {
+            let value = self::value(known.text().as_bytes());
+            return set_part(self, name, value);
+        }
         let mut values = Parts::new(known);
         known.written().all(|(name, length)| set_part(self, name, values.next(length)))
     }
@@ -220,14 +164,7 @@ fn set_part(
     value: Option<http::HeaderValue>,
 ) -> bool {
     let (Some(name), Some(value)) = (name.header(), value) else { return false };
-    match headers.try_entry(name) {
-        Ok(Entry::Occupied(mut entry)) => {
-            entry.insert(value);
-            true
-        }
-        Ok(Entry::Vacant(entry)) => entry.try_insert(value).is_ok(),
-        Err(_) => false,
-    }
+    headers.try_insert(name, value).is_ok()
 }
 
 /// A text of ids whose parts become header values, one after the other.

@@ -1,8 +1,53 @@
 //! What a built-in format writes under names that were checked: ids, in one text.
 
-use super::begins_with;
-use super::header::KnownName;
+use super::syntax::{begins_with, is_same_name, is_token};
 use crate::id::IdText;
+
+/// A header name that was checked once: to check it for each request costs more than to write the
+/// header.
+#[doc(hidden)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownName {
+    text: String,
+    is_token: bool,
+    #[cfg(feature = "http")]
+    header: Option<http::HeaderName>,
+}
+
+impl KnownName {
+    pub(in crate::propagation) fn new(name: impl Into<String>) -> Self {
+        let text = name.into();
+        Self {
+            is_token: is_token(&text),
+            #[cfg(feature = "http")]
+            header: http::HeaderName::from_bytes(text.as_bytes()).ok(),
+            text,
+        }
+    }
+
+    /// Returns the name as given.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns whether a key is this name.
+    #[inline]
+    pub(in crate::propagation) fn is(&self, key: &str) -> bool {
+        is_same_name(key, &self.text)
+    }
+
+    /// Returns whether the name is valid for a header.
+    pub(super) fn is_token(&self) -> bool {
+        self.is_token
+    }
+
+    /// Returns the checked name, or `None` if it is not valid for a header.
+    #[cfg(feature = "http")]
+    pub(super) fn header(&self) -> Option<&http::HeaderName> {
+        self.header.as_ref()
+    }
+}
 
 /// Parts of a text of ids, each of which is the value of a name.
 ///
@@ -44,6 +89,16 @@ impl<'p> KnownParts<'p> {
     #[inline]
     pub(super) fn written(&self) -> impl Iterator<Item = (&'p KnownName, usize)> + use<'p> {
         self.parts.iter().copied().filter(|(_, length)| *length > 0)
+    }
+
+    /// Returns the name, if there is one alone, and it is written.
+    #[cfg(feature = "http")]
+    #[inline]
+    pub(super) fn single(&self) -> Option<&'p KnownName> {
+        match self.parts {
+            [(name, length)] if *length > 0 => Some(name),
+            _ => None,
+        }
     }
 
     pub(super) fn text(&self) -> &'p IdText {

@@ -7,11 +7,10 @@ mod map;
 mod syntax;
 
 pub(super) use self::checked::{fitting, write_any, write_context};
-pub use self::header::KnownName;
-pub(super) use self::header::{SingleValue, is_same_name};
-pub use self::known::KnownParts;
+pub(super) use self::header::SingleValue;
+pub use self::known::{KnownName, KnownParts};
 pub use self::map::HttpHeaders;
-pub(super) use self::syntax::{begins_with, is_field_value, is_token};
+pub(super) use self::syntax::{begins_with, is_field_value, is_same_name, is_token};
 
 /// How a carrier's values are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

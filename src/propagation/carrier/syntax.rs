@@ -17,6 +17,21 @@ pub(in crate::propagation) fn is_field_value(text: &str) -> bool {
     text.bytes().fold(true, |all, byte| all & ((byte == b'\t') | ((byte >= b' ') & (byte != 0x7f))))
 }
 
+/// Returns whether two header names are the same. They are nearly always lower case.
+#[inline]
+pub(in crate::propagation) fn is_same_name(one: &str, other: &str) -> bool {
+    one.len() == other.len()
+        && end(one) == end(other)
+        && (one == other || one.eq_ignore_ascii_case(other))
+}
+
+/// Returns the last bytes of a name without the bit that letters of either case differ by: it is compared
+/// before the whole, as names of one format often have the same length.
+#[inline]
+fn end(name: &str) -> u32 {
+    name.as_bytes().last_chunk().map_or(0, |end| u32::from_ne_bytes(*end) | 0x2020_2020)
+}
+
 /// Returns whether a name begins with a prefix, in any case. No name begins with an empty prefix:
 /// every header of a request would be baggage.
 #[inline]

@@ -19,43 +19,43 @@ type Map = HashMap<String, String>;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("headers, jaeger", 200, |meter| child::<HeaderMap>(meter, jaeger()))
-        .within(1_790, 1_790, 0)
+        .within(1_410, 1_410, 0)
         .in_time(3, 200),
     Case::new("headers, b3", 200, |meter| child::<HeaderMap>(meter, b3()))
-        .within(2_970, 2_970, 0)
+        .within(2_180, 2_180, 0)
         .in_time(9, 550),
     Case::new("headers, b3 single", 200, |meter| child::<HeaderMap>(meter, b3_single()))
-        .within(2_420, 2_420, 0)
+        .within(1_580, 1_580, 0)
         .in_time(3, 310),
     Case::new("headers, w3c", 200, |meter| child::<HeaderMap>(meter, w3c()))
-        .within(2_930, 2_930, 0)
+        .within(2_140, 2_140, 0)
         .in_time(5, 460),
     Case::new("headers, b3 and w3c", 200, |meter| child::<HeaderMap>(meter, b3_and_w3c()))
-        .within(6_960, 6_960, 0)
+        .within(5_730, 5_730, 0)
         .in_time(14, 1_290),
     Case::new("map, jaeger", 200, |meter| child::<Map>(meter, jaeger()))
-        .within(1_660, 1_660, 0)
+        .within(1_240, 1_240, 0)
         .in_time(0, 170),
     Case::new("map, b3", 200, |meter| child::<Map>(meter, b3()))
-        .within(3_000, 3_580, 0)
+        .within(2_230, 2_230, 0)
         .in_time(0, 440),
     Case::new("map, b3 single", 200, |meter| child::<Map>(meter, b3_single()))
-        .within(2_310, 2_310, 0)
+        .within(1_370, 1_370, 0)
         .in_time(0, 270),
     Case::new("map, w3c", 200, |meter| child::<Map>(meter, w3c()))
-        .within(2_760, 2_760, 0)
+        .within(1_890, 1_890, 0)
         .in_time(0, 400),
     Case::new("map, b3 and w3c", 200, |meter| child::<Map>(meter, b3_and_w3c()))
-        .within(7_200, 7_200, 0)
+        .within(5_610, 5_610, 0)
         .in_time(0, 1_050),
     Case::new("empty map, jaeger", 200, |meter| in_new_map(meter, jaeger()))
-        .within(2_050, 2_490, 3)
+        .within(2_050, 2_350, 3)
         .in_time(0, 260),
     Case::new("empty map, b3", 200, |meter| in_new_map(meter, b3()))
-        .within(4_420, 4_420, 7)
+        .within(4_260, 4_260, 7)
         .in_time(0, 560),
     Case::new("empty map, w3c", 200, |meter| in_new_map(meter, w3c()))
-        .within(1_566, 2_600, 3)
+        .within(1_566, 2_450, 3)
         .in_time(0, 280),
     Case::new("empty map, by itself", 200, |meter| {
         let (tracer, _closer) = with_format(jaeger())?;
