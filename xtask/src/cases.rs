@@ -190,7 +190,7 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(false)?;
         by_name(meter, &tracer)
     })
-    .within(116, 116, 0)
+    .within(103, 103, 0)
     .in_time(0, 40),
     Case::new("unsampled, 3 tags set", 200, |meter| {
         let (tracer, _closer) = tracer(false)?;
@@ -235,7 +235,7 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         root_with_tags(meter, &tracer)
     })
-    .within(680, 680, 0)
+    .within(665, 665, 0)
     .in_time(4, 250),
     Case::new("root + 3 tags by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -244,13 +244,13 @@ const CASES: &[Case] = &[
             drop(span.tag("http.status_code", black_box(200)).tag("error", false).start());
         })
     })
-    .within(845, 845, 0)
+    .within(825, 825, 0)
     .in_time(1, 240),
     Case::new("root + 3 tags at once", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tags_at_once(&tracer.start_span("GET /orders")))
     })
-    .within(855, 855, 0)
+    .within(755, 755, 0)
     .in_time(2, 230),
     Case::new("root + 3 tags at once by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -258,19 +258,19 @@ const CASES: &[Case] = &[
             drop(tracer.span("GET /orders").tags(&tags_of_slice(black_box(200))).start());
         })
     })
-    .within(985, 985, 0)
+    .within(960, 960, 0)
     .in_time(1, 240),
     Case::new("child + 3 tags + log of 2 fields", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         child_with_log(meter, &tracer)
     })
-    .within(1_010, 1_010, 0)
+    .within(1_000, 1_000, 0)
     .in_time(7, 370),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
-    .within(7_120, 7_120, 0)
+    .within(7_100, 7_100, 0)
     .in_time(58, 2_800),
     Case::new("owned: root + 3 tags", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -279,7 +279,7 @@ const CASES: &[Case] = &[
             owned_tags(&mut span);
         })
     })
-    .within(600, 640, 0)
+    .within(600, 625, 0)
     .in_time(1, 240),
     Case::new("owned: child + 3 tags + log", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -290,13 +290,13 @@ const CASES: &[Case] = &[
             span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
         })
     })
-    .within(850, 960, 0)
+    .within(850, 955, 0)
     .in_time(3, 350),
     Case::new("owned: tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || owned_tree(&tracer))
     })
-    .within(6_000, 6_850, 0)
+    .within(6_000, 6_770, 0)
     .in_time(28, 2_600),
     Case::new("unsampled, with metrics", 200, |meter| {
         let (tracer, _closer) = with_metrics(ConstSampler::new(false))?;

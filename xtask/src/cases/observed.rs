@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
         let (tracer, _closer) = observed_at_end(false)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
     })
-    .within(1_300, 1_370, 0)
+    .within(1_300, 1_355, 0)
     .in_time(2, 260),
     Case::new("root finished, end observed", 200, |meter| {
         let (tracer, _closer) = observed_at_end(true)?;
@@ -42,13 +42,13 @@ pub(super) const CASES: &[Case] = &[
             span.finish();
         })
     })
-    .within(1_300, 1_450, 0)
+    .within(1_300, 1_455, 0)
     .in_time(5, 350),
     Case::new("root + 3 tags, rpc metrics", 200, |meter| {
         let (tracer, _closer) = rpc_metrics(true)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
     })
-    .within(1_250, 1_250, 0)
+    .within(1_110, 1_110, 0)
     .in_time(6, 300),
     Case::new("unsampled, 3 tags, rpc metrics", 200, |meter| {
         let (tracer, _closer) = rpc_metrics(false)?;
