@@ -127,7 +127,7 @@ impl InjectCarrier for http::HeaderMap {
 
     fn set_known(&mut self, known: &KnownParts<'_>) -> bool {
         if let Some(name) = known.single() {
-            let value = self::value(known.text().as_bytes());
+            let value = value(known.text().as_bytes());
             return set_part(self, name, value);
         }
         let mut values = Parts::new(known);
