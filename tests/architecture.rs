@@ -135,7 +135,14 @@ const KINDS: &[Kinds] = &[
         folder: "sampler",
         table: "SAMPLERS",
         markers: &[" Sampler for "],
-        unnamed: &["guarded", "lower_bound", "per_operation", "priority", "tag_matching"],
+        unnamed: &[
+            "guarded",
+            "lower_bound",
+            "per_operation",
+            "pointer",
+            "priority",
+            "tag_matching",
+        ],
     },
     Kinds {
         folder: "propagation",
