@@ -229,20 +229,26 @@ struct Rest {
 
 impl Rest {
     /// Returns what there is, in its place: it is large.
-    #[inline(never)]
+    #[inline(always)]
     fn of<'r>(rest: &'r mut Option<Self>, carrier: &dyn ExtractCarrier) -> &'r mut Self {
-        rest.get_or_insert_with(|| {
-            let kind = carrier.kind();
-            Self {
-                found: SingleValue::default(),
-                kind,
-                keeps_case: kind == CarrierKind::TextMap || carrier.is_lower_case(),
-                baggage: BoundedBaggage::default(),
-                debug_id: None,
-                failure: None,
-                key_scratch: String::new(),
-                scratch: Vec::new(),
-            }
+        match rest {
+            Some(rest) => rest,
+            None => Self::begin(rest, carrier),
+        }
+    }
+
+    #[inline(never)]
+    fn begin<'r>(rest: &'r mut Option<Self>, carrier: &dyn ExtractCarrier) -> &'r mut Self {
+        let kind = carrier.kind();
+        rest.insert(Self {
+            found: SingleValue::default(),
+            kind,
+            keeps_case: kind == CarrierKind::TextMap || carrier.is_lower_case(),
+            baggage: BoundedBaggage::default(),
+            debug_id: None,
+            failure: None,
+            key_scratch: String::new(),
+            scratch: Vec::new(),
         })
     }
 
@@ -266,6 +272,7 @@ impl Rest {
         read_by_hand(value, &mut self.baggage);
     }
 
+    #[inline(always)]
     fn item(&mut self, key: &str, value: &[u8]) {
         let key = if self.keeps_case { key } else { lower_case(key, &mut self.key_scratch) };
         let value = decoded(self.kind, value, &mut self.scratch);

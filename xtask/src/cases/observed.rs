@@ -48,7 +48,7 @@ pub(super) const CASES: &[Case] = &[
         let (tracer, _closer) = rpc_metrics(true)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
     })
-    .within(1_110, 1_110, 0)
+    .within(1_130, 1_130, 0)
     .in_time(6, 300),
     Case::new("unsampled, 3 tags, rpc metrics", 200, |meter| {
         let (tracer, _closer) = rpc_metrics(false)?;
