@@ -26,7 +26,7 @@ static NEXT: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// Without a destructor of its own, so that there is an index while a thread is torn down.
     static INDEX: Cell<usize> = const { Cell::new(UNASSIGNED) };
-    /// The exclusive index while the thread keeps what its next work may need.
+    /// The exclusive index while the thread retains what its next work may need.
     static RETAINING: Cell<usize> = const { Cell::new(UNASSIGNED) };
     static RELEASE: ReleaseOnExit = const { ReleaseOnExit(Cell::new(None)) };
 }
@@ -61,22 +61,22 @@ pub(crate) fn assigned_index() -> usize {
     INDEX.try_with(Cell::get).unwrap_or(EXCLUSIVE)
 }
 
-/// Returns the exclusive index of the calling thread while it [keeps](start_retaining) what its next work may
-/// need, or a number that is no index.
+/// Returns the exclusive index of the calling thread while it [retains](start_retaining) what its next work
+/// may need, or a number that is no index.
 #[inline(always)]
 pub(crate) fn retaining_index() -> usize {
     RETAINING.try_with(Cell::get).unwrap_or(EXCLUSIVE)
 }
 
-/// Has the thread keep what its next work may need, if it has an exclusive index. What it keeps must be
-/// dropped when it ends, after [`stop_retaining`].
+/// Allows the calling thread to retain what its next work may need, if it has an exclusive index. What it retains
+/// must be dropped when it ends, after [`stop_retaining`].
 pub(crate) fn start_retaining() {
     if assigned_index() < EXCLUSIVE {
         let _ = RETAINING.try_with(|cell| cell.set(assigned_index()));
     }
 }
 
-/// Has the thread keep nothing more.
+/// Disallows the calling thread to retain more.
 pub(crate) fn stop_retaining() {
     let _ = RETAINING.try_with(|cell| cell.set(UNASSIGNED));
 }

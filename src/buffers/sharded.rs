@@ -131,12 +131,12 @@ impl ShardedBuffers {
         }
         // The parts one by one: the whole would be in memory from its beginning.
         let times = (span.start_nanos, span.duration_nanos);
-        self.accept_longer(shard, span.ids, span.flags, times, span.draft)
+        self.accept_checked(shard, span.ids, span.flags, times, span.draft)
     }
 
-    /// Writes a span that is not short.
+    /// Writes a span that is not short, or for which the buffer may lack room.
     #[inline(never)]
-    fn accept_longer(
+    fn accept_checked(
         &self,
         mut shard: MutexGuard<'_, Shard>,
         ids: &Ids,

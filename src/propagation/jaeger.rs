@@ -165,12 +165,12 @@ impl Format for JaegerFormat {
         carrier: &dyn ExtractCarrier,
         to: &mut Extracted,
     ) -> Result<(), ExtractError> {
-        let [trace_context, baggage_prefix, debug, by_hand] =
+        let [trace_context, baggage_prefix, debug, manual_baggage] =
             self.keys.each_ref().map(FormatKey::known_name);
         let prefix = baggage_prefix.text();
         let Extracted { context, .. } = to;
         context.remote = true;
-        let (mut is_found, mut rest) = (false, None::<Rest>);
+        let (mut is_found, mut rest) = (false, None::<UncommonParts>);
         carrier.visit(&mut |key, value| {
             if trace_context.is(key) {
                 match parse_canonical(value) {
@@ -182,15 +182,15 @@ impl Format for JaegerFormat {
                     }
                     _ => {
                         let earlier = is_found.then_some(&*context);
-                        Rest::of(&mut rest, carrier).context(key, value, earlier);
+                        UncommonParts::of(&mut rest, carrier).context(key, value, earlier);
                     }
                 }
             } else if debug.is(key) {
-                Rest::of(&mut rest, carrier).debug_id(value);
-            } else if by_hand.is(key) {
-                Rest::of(&mut rest, carrier).by_hand(value);
+                UncommonParts::of(&mut rest, carrier).debug_id(value);
+            } else if manual_baggage.is(key) {
+                UncommonParts::of(&mut rest, carrier).manual_baggage(value);
             } else if begins_with(key, prefix) {
-                Rest::of(&mut rest, carrier).item(&key[prefix.len()..], value);
+                UncommonParts::of(&mut rest, carrier).item(&key[prefix.len()..], value);
             }
         });
         if let Some(rest) = rest {
@@ -214,12 +214,12 @@ fn set(context: &mut SpanContext, (trace_id, span_id, parent_id, flags): Parsed)
 }
 
 /// What a carrier has beside one context in the form in which this client writes it.
-struct Rest {
+struct UncommonParts {
     /// The context, if there is any in another form, or several.
     found: SingleValue<Parsed>,
     kind: CarrierKind,
     /// Whether keys have the case that they were written in.
-    keeps_case: bool,
+    preserves_case: bool,
     baggage: BoundedBaggage,
     debug_id: Option<Arc<str>>,
     failure: Option<ExtractError>,
@@ -227,7 +227,7 @@ struct Rest {
     scratch: Vec<u8>,
 }
 
-impl Rest {
+impl UncommonParts {
     /// Returns what there is, in its place: it is large.
     #[inline(always)]
     fn of<'r>(rest: &'r mut Option<Self>, carrier: &dyn ExtractCarrier) -> &'r mut Self {
@@ -243,7 +243,7 @@ impl Rest {
         rest.insert(Self {
             found: SingleValue::default(),
             kind,
-            keeps_case: kind == CarrierKind::TextMap || carrier.is_lower_case(),
+            preserves_case: kind == CarrierKind::TextMap || carrier.is_lower_case(),
             baggage: BoundedBaggage::default(),
             debug_id: None,
             failure: None,
@@ -268,13 +268,13 @@ impl Rest {
         self.debug_id = read_debug_id(self.kind, value);
     }
 
-    fn by_hand(&mut self, value: &[u8]) {
+    fn manual_baggage(&mut self, value: &[u8]) {
         read_by_hand(value, &mut self.baggage);
     }
 
     #[inline(always)]
     fn item(&mut self, key: &str, value: &[u8]) {
-        let key = if self.keeps_case { key } else { lower_case(key, &mut self.key_scratch) };
+        let key = if self.preserves_case { key } else { lower_case(key, &mut self.key_scratch) };
         let value = decoded(self.kind, value, &mut self.scratch);
         self.baggage.set(key, &percent::text(value));
     }

@@ -234,8 +234,8 @@ impl Stripes {
         }
     }
 
-    /// Has no more references to the stripes retained, as their tracer is gone.
-    pub(crate) fn leave_pools(&self) {
+    /// Disallows threads to retain references to the stripes: their tracer was dropped.
+    pub(crate) fn evict_from_pools(&self) {
         self.each().for_each(|stripe| stripe.retainer.store(NO_OWNER, Ordering::Relaxed));
     }
 

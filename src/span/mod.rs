@@ -43,7 +43,7 @@ pub use self::owned::OwnedSpan;
 pub use self::prepared::PreparedSpan;
 #[doc(hidden)]
 pub use self::record::ReferenceSink;
-pub(crate) use self::record::{DEBUG, SAMPLED, leave_pools};
+pub(crate) use self::record::{DEBUG, SAMPLED, evict_from_pools};
 pub use self::repr::Span;
 pub use self::set_tag::IntoTagValue;
 pub(crate) use self::tag::truncate_value;

@@ -78,7 +78,7 @@ impl Drop for PreparedRecord {
     #[inline]
     fn drop(&mut self) {
         if let Some(record) = self.0.take() {
-            record::give_unstarted(record);
+            record::recycle_unstarted(record);
         }
     }
 }
@@ -224,7 +224,7 @@ impl PreparedSpan {
             self.record =
                 PreparedRecord::without_parent(record::copy_of(&mut record), &mut self.has_extras);
             (self.parent_kind, self.joins) = (ParentKind::None, false);
-            record::give_unstarted(record);
+            record::recycle_unstarted(record);
         }
     }
 

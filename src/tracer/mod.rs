@@ -424,7 +424,7 @@ impl Tracer {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        span::leave_pools(&self.stripes);
+        span::evict_from_pools(&self.stripes);
         if self.span_shared.is_forked() {
             // The parts may be locked for ever, and were the parent's.
             std::mem::forget((Arc::clone(&self.span_shared), self.reporter.take()));

@@ -136,7 +136,7 @@ impl Transport for UdpTransport {
             self.pacer.not_sent(message.len());
             return Err(error);
         }
-        self.keep_if_new(message);
+        self.store_for_next_address(message);
         Ok(Sent { previous_refused: std::mem::take(&mut self.previous_lost), ..Sent::OK })
     }
 
@@ -204,7 +204,7 @@ impl UdpTransport {
                     self.renew();
                 }
                 Failure::Refused(source) | Failure::Unreachable(source) => {
-                    if !self.try_elsewhere(&mut remedies) {
+                    if !self.try_next_address(&mut remedies) {
                         let address = self.addresses.name();
                         return Err(TransportError::of_socket(source, address, message.len()));
                     }
@@ -226,7 +226,7 @@ impl UdpTransport {
     }
 
     /// Stores a message that may yet be refused and have to go to another address.
-    fn keep_if_new(&mut self, message: &[u8]) {
+    fn store_for_next_address(&mut self, message: &[u8]) {
         self.last.clear();
         let Some(connection) = &self.connection else { return };
         let age = self.network.now().saturating_duration_since(connection.since);

@@ -186,7 +186,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
 }
 
 const CASES: &[Case] = &[
-    Case::new("unsampled, context kept", 200, |meter| {
+    Case::new("unsampled, context not read", 200, |meter| {
         let (tracer, _closer) = tracer(false)?;
         by_name(meter, &tracer)
     })

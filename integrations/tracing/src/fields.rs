@@ -101,7 +101,7 @@ pub(crate) fn take_text() -> String {
 }
 
 #[inline]
-pub(crate) fn give_text_back(mut text: String) {
+pub(crate) fn recycle_text(mut text: String) {
     text.clear();
     if text.capacity() <= MAX_HELD_BYTES {
         let _ = TEXT.try_with(|retained| retained.set(text));
@@ -115,7 +115,7 @@ pub(crate) fn take_encoded() -> EncodedFields {
 }
 
 #[inline]
-pub(crate) fn give_encoded_back(mut fields: EncodedFields) {
+pub(crate) fn recycle_encoded(mut fields: EncodedFields) {
     fields.clear();
     if fields.capacity() <= MAX_HELD_BYTES {
         let _ = ENCODED.try_with(|retained| retained.set(Some(fields)));

@@ -11,7 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::builder::JaegerLayerBuilder;
 use crate::callsite::Callsite;
-use crate::fields::{give_encoded_back, take_encoded};
+use crate::fields::{recycle_encoded, take_encoded};
 use crate::filter::DefaultFilter;
 use crate::handle::LayerHandle;
 use crate::logger;
@@ -78,7 +78,7 @@ impl JaegerLayer {
 
     /// Begins a span whose parent is not simply the span entered last.
     #[inline(never)]
-    fn begin_elsewhere<S>(&self, attrs: &Attributes<'_>, id: &Id, ctx: &Context<'_, S>)
+    fn begin_slow<S>(&self, attrs: &Attributes<'_>, id: &Id, ctx: &Context<'_, S>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -116,7 +116,7 @@ impl JaegerLayer {
 
     /// Logs an event whose span is not simply the one entered last.
     #[inline(never)]
-    fn log_elsewhere(&self, event: &Event<'_>) {
+    fn log_slow(&self, event: &Event<'_>) {
         let spans = &*self.spans;
         let span = if let Some(parent) = event.parent() {
             spans.live(parent.into_u64())
@@ -151,7 +151,7 @@ impl JaegerLayer {
             fields.extend(&callsite.log_tail);
         }
         span.log_encoded(&fields);
-        give_encoded_back(fields);
+        recycle_encoded(fields);
     }
 
     /// Encodes the fields of a record of the crate `log`, with the target that it was written with.
@@ -207,7 +207,7 @@ where
                 return spans.begin_root(number, attrs);
             }
         }
-        self.begin_elsewhere(attrs, id, &ctx);
+        self.begin_slow(attrs, id, &ctx);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _ctx: Context<'_, S>) {
@@ -228,7 +228,7 @@ where
             self.log(event, &span);
             span.drop_shared();
         } else {
-            self.log_elsewhere(event);
+            self.log_slow(event);
         }
     }
 

@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::fields::{give_text_back, take_text};
+use crate::fields::{recycle_text, take_text};
 use crate::handle::LayerHandle;
 
 /// Shows the ids of the active span, for a log line; nothing if no span is active.
@@ -119,7 +119,7 @@ where
         let mut line = take_text();
         let formatted = self.format.format_event(ctx, Writer::new(&mut line), event);
         let written = formatted.and_then(|()| write_members(&mut writer, &line, &ids));
-        give_text_back(line);
+        recycle_text(line);
         written
     }
 }

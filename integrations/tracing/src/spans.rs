@@ -160,13 +160,13 @@ impl Spans {
         if let Some(mut slot) = self.table.insert_in_place(id) {
             return fill(&mut slot);
         }
-        self.insert_other(id, fill);
+        self.insert_slow(id, fill);
     }
 
     #[cold]
     #[inline(never)]
-    fn insert_other(&self, id: u64, fill: impl FnOnce(&mut Slot)) {
-        let (mut slot, before) = self.table.insert_other(id);
+    fn insert_slow(&self, id: u64, fill: impl FnOnce(&mut Slot)) {
+        let (mut slot, before) = self.table.insert_slow(id);
         fill(&mut slot);
         drop(slot);
         // There is none, unless a registry gives a number twice. Its drop may call user callbacks.
@@ -412,12 +412,12 @@ impl Spans {
                 return self.scopes.enter(id, span);
             }
         }
-        self.enter_other(id);
+        self.enter_slow(id);
     }
 
     /// Enters a span whose start may call callbacks of users, or that has no place of its own.
     #[inline(never)]
-    fn enter_other(&self, id: u64) {
+    fn enter_slow(&self, id: u64) {
         let Some(mut slot) = self.table.get(id) else { return };
         let pending = if slot.state == State::Pending { slot.pending.take() } else { None };
         let span = if let Some(mut pending) = pending {
@@ -439,12 +439,12 @@ impl Spans {
     pub(crate) fn exit(&self, id: u64) {
         self.scopes.exit(id);
         if self.options.ends_at_last_exit {
-            self.note_exit(id);
+            self.record_exit(id);
         }
     }
 
     #[inline(never)]
-    fn note_exit(&self, id: u64) {
+    fn record_exit(&self, id: u64) {
         let now = self.now();
         if let Some(mut slot) = self.table.get(id) {
             slot.last_exit = Some(now);
@@ -460,12 +460,12 @@ impl Spans {
     pub(crate) fn close(&self, id: u64) {
         match self.table.remove_plain(id) {
             Some(span) => span.finish(),
-            None => self.close_other(id),
+            None => self.close_slow(id),
         }
     }
 
     #[inline(never)]
-    fn close_other(&self, id: u64) {
+    fn close_slow(&self, id: u64) {
         if let Some(slot) = self.table.remove(id) {
             self.end(slot);
         }

@@ -184,7 +184,7 @@ impl Table {
     }
 
     /// Makes a slot for a span and locks it, if its place is free: otherwise
-    /// [`insert_other`](Self::insert_other) does.
+    /// [`insert_slow`](Self::insert_slow) does.
     #[inline(always)]
     pub(crate) fn insert_in_place(&self, id: u64) -> Option<MutexGuard<'_, Slot>> {
         let (page, slot) = place(id);
@@ -199,7 +199,7 @@ impl Table {
 
     /// Makes a slot for a span and locks it. What a registry has given the same number before is returned.
     #[inline(never)]
-    pub(crate) fn insert_other(&self, id: u64) -> (SlotGuard<'_>, Option<Slot>) {
+    pub(crate) fn insert_slow(&self, id: u64) -> (SlotGuard<'_>, Option<Slot>) {
         let before = self.remove(id);
         if let Some(mut slot) = self.lock_place(id).filter(|slot| slot.id == 0) {
             slot.id = id;
@@ -287,7 +287,7 @@ mod tests {
         fn insert(&self, id: u64) -> (SlotGuard<'_>, Option<Slot>) {
             match self.insert_in_place(id) {
                 Some(slot) => (MutexGuard::map(slot, |slot| slot), None),
-                None => self.insert_other(id),
+                None => self.insert_slow(id),
             }
         }
     }

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use jaeger_client::{FieldText, TagValue};
 use tracing::field::{Field, Visit};
 
-use crate::fields::{give_text_back, take_text};
+use crate::fields::{recycle_text, take_text};
 use crate::stats::Counters;
 
 /// Takes the fields that a [`Visitor`] reads.
@@ -69,7 +69,7 @@ impl<T: Target> Visitor<'_, T> {
         let mut text = take_text();
         format_to(&mut text, value, self.counters);
         self.target.put(field, TagValue::Str(&text));
-        give_text_back(text);
+        recycle_text(text);
     }
 }
 
@@ -116,7 +116,7 @@ impl<T: Target> Visit for Visitor<'_, T> {
         if !text.is_empty() {
             self.target.put_sources(field, &text);
         }
-        give_text_back(text);
+        recycle_text(text);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -65,7 +65,7 @@ pub struct KnownParts<'p> {
 
 /// What a carrier has under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum ExistingEntry {
     /// The value of a part, which is replaced.
     Part(usize),
     /// A value that another context left.
@@ -125,14 +125,14 @@ impl<'p> KnownParts<'p> {
     /// Returns what a map of text has under a key, where there is no baggage to be written. The key of a
     /// part is replaced only if it is the same in each letter.
     #[inline]
-    pub(super) fn held(&self, key: &str) -> Held {
+    pub(super) fn classify(&self, key: &str) -> ExistingEntry {
         for (at, (name, length)) in self.parts.iter().enumerate() {
             if name.is(key) {
                 let is_replaced = *length > 0 && key == name.text();
-                return if is_replaced { Held::Part(at) } else { Held::Stale };
+                return if is_replaced { ExistingEntry::Part(at) } else { ExistingEntry::Stale };
             }
         }
-        if begins_with(key, self.prefix) { Held::Stale } else { Held::Other }
+        if begins_with(key, self.prefix) { ExistingEntry::Stale } else { ExistingEntry::Other }
     }
 
     /// Returns whether a header is one of the format's.

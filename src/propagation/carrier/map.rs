@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 
-use super::known::Held;
+use super::known::ExistingEntry;
 use super::{CarrierKind, ExtractCarrier, InjectCarrier, KnownParts, is_same_name};
 
 macro_rules! map_carrier {
@@ -28,18 +28,18 @@ macro_rules! map_carrier {
                 let text = known.text().as_str();
                 let (mut replaced, mut is_any_stale) = (0_u32, false);
                 for (key, held) in self.iter_mut() {
-                    match known.held(key) {
-                        Held::Part(at) => {
+                    match known.classify(key) {
+                        ExistingEntry::Part(at) => {
                             held.clear();
                             held.push_str(known.value(text, at));
                             replaced |= 1 << at;
                         }
-                        Held::Stale => is_any_stale = true,
-                        Held::Other => {}
+                        ExistingEntry::Stale => is_any_stale = true,
+                        ExistingEntry::Other => {}
                     }
                 }
                 if is_any_stale {
-                    self.retain(|key, _| known.held(key) != Held::Stale);
+                    self.retain(|key, _| known.classify(key) != ExistingEntry::Stale);
                 }
                 for (at, name, value) in known.values(text) {
                     if replaced & (1 << at) == 0 {

@@ -73,7 +73,7 @@ fn release_touched(span: &mut NonRecording) {
     if let Some(stripe) = span.take_stripe() {
         record::count_not_sampled(stripe);
     }
-    record::give_state(state);
+    record::recycle_state(state);
 }
 
 /// Ends a non-recording span that has a record, was finished before, or whose trace was forced to
@@ -93,9 +93,9 @@ fn release_shared(span: &mut NonRecording) {
         release(record);
     }
     if let Some(state) = state {
-        record::give_state(state);
+        record::recycle_state(state);
     }
-    record::give_stripe(stripe);
+    record::retain_stripe(stripe);
 }
 
 /// Drops a handle. The last one finishes the span, unless that was done, and returns its record to
@@ -395,13 +395,13 @@ fn write_sampled(
         Sink::ShardedBuffers(shards) => {
             shards.accept(SpanParts::new(ids, flags, times, &data.draft))
         }
-        Sink::Other(other) => write_elsewhere(&**other, ids, flags, times, &data.draft),
+        Sink::Other(other) => write_to_sink(&**other, ids, flags, times, &data.draft),
     }
 }
 
 /// Not inlined, as it needs the parts of the span in memory.
 #[inline(never)]
-fn write_elsewhere(
+fn write_to_sink(
     sink: &dyn SpanSink,
     ids: &Ids,
     flags: u8,

@@ -71,7 +71,7 @@ impl<'a> UnstartedSpan<'a> {
         if !is_recorded {
             return (span, Some(copy));
         }
-        record::give_unstarted(copy);
+        record::recycle_unstarted(copy);
         (span, None)
     }
 }

@@ -16,10 +16,10 @@ pub(super) use self::data::{FieldList, SpanData, may_be_priority, try_write};
 pub(super) use self::extras::SamplingRequest;
 pub(super) use self::non_recording::NonRecording;
 pub(super) use self::owned::{OwnedRecord, SharedRecord};
-pub(crate) use self::pool::leave_pools;
+pub(crate) use self::pool::evict_from_pools;
 pub(super) use self::pool::{
-    copy_of, count_non_recording, count_not_sampled, give, give_state, give_stripe, give_unstarted,
-    release, take,
+    copy_of, count_non_recording, count_not_sampled, give, recycle_state, recycle_unstarted,
+    release, retain_stripe, take,
 };
 pub(super) use self::reference::ParentKind;
 pub use self::reference::ReferenceSink;

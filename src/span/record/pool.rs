@@ -56,8 +56,8 @@ struct Pool {
     /// it.
     state: Cell<Option<SharedState>>,
     other_states: Recent<SharedState>,
-    /// The value of [`GONE`] when references to tracers were last dropped that are gone.
-    gone: Cell<usize>,
+    /// The value of [`DROPPED_TRACERS`] when references to dropped tracers were last dropped.
+    seen_drops: Cell<usize>,
 }
 
 impl Pool {
@@ -67,7 +67,7 @@ impl Pool {
             others: RefCell::new(Vec::new()),
             state: Cell::new(None),
             other_states: Recent::new(),
-            gone: Cell::new(0),
+            seen_drops: Cell::new(0),
         }
     }
 }
@@ -95,8 +95,8 @@ static SHARED: Mutex<Vec<OwnedRecord>> = Mutex::new(Vec::new());
 const POOL_RECORDS: usize = 64;
 const SHARED_RECORDS: usize = 1024;
 
-/// The number of tracers that are gone.
-static GONE: AtomicUsize = AtomicUsize::new(0);
+/// The number of tracers that were dropped.
+static DROPPED_TRACERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes a record from the pool, or makes one.
 #[inline]
@@ -136,7 +136,7 @@ fn take_spare() -> Option<Arc<Stripe>> {
 
 /// Returns a record to the pool that no span was started with.
 #[cold]
-pub(in crate::span) fn give_unstarted(mut record: OwnedRecord) {
+pub(in crate::span) fn recycle_unstarted(mut record: OwnedRecord) {
     if record.recycle() {
         give(record);
     }
@@ -175,20 +175,20 @@ fn take_other_state() -> SharedState {
 
 /// Returns a state to the pool, if no context shares it and there are not enough.
 #[inline(always)]
-pub(in crate::span) fn give_state(state: SharedState) {
+pub(in crate::span) fn recycle_state(state: SharedState) {
     // Other threads cannot clone the only handle.
     if state.is_unique() {
         state.reset(0);
         let before = POOL.try_with(|pool| pool.state.replace(Some(state)));
         if let Ok(Some(before)) = before {
-            give_other_state(before);
+            recycle_other_state(before);
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn give_other_state(state: SharedState) {
+fn recycle_other_state(state: SharedState) {
     let _ = POOL.try_with(|pool| pool.other_states.give(state));
 }
 
@@ -272,7 +272,7 @@ fn retain(stripe: Arc<Stripe>) {
 }
 
 /// Keeps a reference to the stripe for the next span without a record, if it may be retained here.
-pub(in crate::span) fn give_stripe(stripe: Arc<Stripe>) {
+pub(in crate::span) fn retain_stripe(stripe: Arc<Stripe>) {
     if stripe.may_be_retained_here() {
         retain(stripe);
     }
@@ -292,14 +292,14 @@ fn replace(retained: &mut Option<Arc<Stripe>>, stripe: &Arc<Stripe>) {
     if !stripe.may_be_retained() {
         return;
     }
-    let gone = GONE.load(Ordering::Relaxed);
+    let dropped = DROPPED_TRACERS.load(Ordering::Relaxed);
     let seen = POOL.try_with(|pool| {
         // From here on it is dropped when the thread ends.
         start_retaining();
-        pool.gone.replace(gone)
+        pool.seen_drops.replace(dropped)
     });
-    if seen.is_ok_and(|seen| seen != gone) {
-        release_gone();
+    if seen.is_ok_and(|seen| seen != dropped) {
+        release_of_dropped_tracers();
     }
 }
 
@@ -313,34 +313,38 @@ pub(in crate::span) fn release(stripe: Arc<Stripe>) {
     }
 }
 
-/// Has references to a tracer dropped that is gone: those of this thread now, those of each other one when
+/// Has references to a dropped tracer dropped: those of this thread now, those of each other one when
 /// it starts a span of another tracer, or ends.
-pub(crate) fn leave_pools(stripes: &Stripes) {
-    stripes.leave_pools();
-    GONE.fetch_add(1, Ordering::Relaxed);
-    release_gone();
+pub(crate) fn evict_from_pools(stripes: &Stripes) {
+    stripes.evict_from_pools();
+    DROPPED_TRACERS.fetch_add(1, Ordering::Relaxed);
+    release_of_dropped_tracers();
 }
 
-/// Drops the thread's references to tracers that are gone.
+/// Drops the thread's references to tracers that were dropped.
 #[cold]
 #[inline(never)]
-fn release_gone() {
-    let mut gone = Vec::new();
+fn release_of_dropped_tracers() {
+    let mut unneeded = Vec::new();
     let _ = POOL.try_with(|pool| {
-        let is_gone = |stripe: &mut Arc<Stripe>| !stripe.may_be_retained();
+        let is_of_dropped_tracer = |stripe: &mut Arc<Stripe>| !stripe.may_be_retained();
         for retained in &pool.recent.last {
             let mut record = retained.take();
-            gone.extend(record.as_mut().and_then(|record| record.stripe.take_if(is_gone)));
+            unneeded.extend(
+                record.as_mut().and_then(|record| record.stripe.take_if(is_of_dropped_tracer)),
+            );
             retained.set(record);
         }
         if let Ok(mut others) = pool.others.try_borrow_mut() {
-            gone.extend(others.iter_mut().filter_map(|record| record.stripe.take_if(is_gone)));
+            unneeded.extend(
+                others.iter_mut().filter_map(|record| record.stripe.take_if(is_of_dropped_tracer)),
+            );
         }
         let mut spare = take_spare();
-        gone.extend(spare.take_if(is_gone));
+        unneeded.extend(spare.take_if(is_of_dropped_tracer));
         spare.into_iter().for_each(retain);
     });
-    gone.into_iter().for_each(release);
+    unneeded.into_iter().for_each(release);
 }
 
 /// Locks the shared pool, unless that takes longer than making a record. In a forked process it may
@@ -412,7 +416,7 @@ mod tests {
     }
 
     /// Starts and ends spans, and returns what tells whether the stripe of the thread is still there.
-    fn use_up(tracer: &Tracer) -> Weak<Stripe> {
+    fn start_and_end_spans(tracer: &Tracer) -> Weak<Stripe> {
         let root = tracer.start_span("op");
         let weak = root.stripe().map(Arc::downgrade).unwrap();
         let deep: Vec<_> = (0..40).map(|_| tracer.span("below").child_of(&root).start()).collect();
@@ -425,50 +429,49 @@ mod tests {
         thread::scope(|scope| scope.spawn(work).join().unwrap())
     }
 
-    fn is_there(stripe: &Weak<Stripe>) -> bool {
+    fn is_alive(stripe: &Weak<Stripe>) -> bool {
         stripe.strong_count() > 0
     }
 
     #[test]
-    fn the_references_that_a_thread_retains_are_dropped_where_the_tracer_is_gone_or_the_thread_ends()
-     {
+    fn the_references_that_a_thread_retains_are_dropped_with_the_tracer_or_the_thread() {
         for sampled in [true, false] {
             let build = move || {
                 let sampler = ConstSampler::new(sampled);
                 Tracer::builder("s").null_reporter().sampler(sampler).build().unwrap()
             };
             let here = build();
-            let stripe = use_up(&here.0);
+            let stripe = start_and_end_spans(&here.0);
             assert!(stripe.strong_count() > 1, "none is retained");
             drop(here);
-            assert!(!is_there(&stripe), "its own thread keeps it");
+            assert!(!is_alive(&stripe), "its own thread keeps it");
 
             let (to_drop, dropped) = (build(), build());
             let (stripes, retained) = on_thread(move || {
-                let stripes = [&to_drop.0, &dropped.0].map(use_up);
+                let stripes = [&to_drop.0, &dropped.0].map(start_and_end_spans);
                 on_thread(|| drop((to_drop, dropped)));
-                let retained = stripes.iter().filter(|stripe| is_there(stripe)).count();
+                let retained = stripes.iter().filter(|stripe| is_alive(stripe)).count();
                 (stripes, retained)
             });
             assert!(retained > 0, "nothing is retained");
-            assert!(!stripes.iter().any(is_there), "retained beyond the end of the thread");
+            assert!(!stripes.iter().any(is_alive), "retained beyond the end of the thread");
         }
     }
 
     #[test]
-    fn a_thread_retains_no_references_to_tracers_that_are_gone_once_it_uses_another() {
+    fn a_thread_drops_references_to_dropped_tracers_once_it_uses_another() {
         let used = on_thread(|| {
             let mut used = Vec::new();
             for _ in 0..200 {
                 let tracer = tracer();
-                used.push(use_up(&tracer.0));
+                used.push(start_and_end_spans(&tracer.0));
                 on_thread(|| drop(tracer));
-                let retained = used.iter().filter(|stripe| is_there(stripe)).count();
+                let retained = used.iter().filter(|stripe| is_alive(stripe)).count();
                 assert!(retained <= 1, "{retained} of {}", used.len());
             }
             used
         });
-        assert!(!used.iter().any(is_there));
+        assert!(!used.iter().any(is_alive));
     }
 
     #[cfg(unix)]
@@ -477,14 +480,14 @@ mod tests {
         use fork::Fork;
         let forks = || {
             let before = tracer();
-            let stripe = use_up(&before.0);
+            let stripe = start_and_end_spans(&before.0);
             on_thread(|| drop(before));
             match fork::fork().unwrap() {
                 // Without output: another thread may have had the lock of standard error.
                 Fork::Child => {
                     let after = tracer();
-                    let own = use_up(&after.0);
-                    let (is_left, is_retained) = (is_there(&stripe), own.strong_count() > 1);
+                    let own = start_and_end_spans(&after.0);
+                    let (is_left, is_retained) = (is_alive(&stripe), own.strong_count() > 1);
                     std::process::exit(i32::from(!is_left || !is_retained));
                 }
                 Fork::Parent(pid) => assert_eq!(fork::waitpid(pid).unwrap(), 0),

@@ -67,7 +67,7 @@ impl UdpTransport {
 
     /// Connects to an address of the name that has not refused the message yet, resolving the name
     /// again if none is left. Returns false if there is none.
-    pub(super) fn try_elsewhere(&mut self, remedies: &mut Remedies) -> bool {
+    pub(super) fn try_next_address(&mut self, remedies: &mut Remedies) -> bool {
         let Some(refused) = self.connection.as_ref().map(|connection| connection.peer) else {
             return false;
         };
@@ -111,7 +111,7 @@ impl UdpTransport {
             }
         }
         self.previous_lost = true;
-        self.try_elsewhere(&mut Remedies::new(now));
+        self.try_next_address(&mut Remedies::new(now));
     }
 
     /// Connects to the first other address that does not refuse a message. The refusal is awaited

@@ -44,8 +44,8 @@ pub struct PacingConfig {
     pub watch_receive_queue: bool,
     /// How many bytes a second are sent to an agent whose queue cannot be read: on another host, in
     /// another container, on another system. 0 is unlimited, and the minimum is 65,000. Default
-    /// 4,000,000, about 35,000 spans, which an agent can handle that shares two cores with other
-    /// work.
+    /// 4,000,000, about 25,000 spans with three tags, which an agent can handle that shares two cores
+    /// with other work.
     ///
     /// The rate is halved, and grows back, when this host has no room for datagrams.
     pub bytes_per_second: u64,

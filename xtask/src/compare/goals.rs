@@ -44,7 +44,7 @@ const ALL: &[&str] = &[SHARED, OWNED, SHARED_FAST, OWNED_FAST];
 
 const FIGURES: &[Figure] = &[
     Figure {
-        title: "unsampled, context kept, ns",
+        title: "unsampled, context not read, ns",
         value: Value::TimeOfThoseWith("unsampled", "unsampled-context"),
         goals: Goals::AtMost(0.45, 0.45),
         ours: &[SHARED, OWNED],
