@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, fitting, write_any};
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownParts, fitting, write_any};
 use super::keys::{self, FormatKey};
 use super::limits::BoundedBaggage;
 use super::{Extracted, Format};
@@ -223,6 +223,10 @@ impl Once<'_> {
 impl InjectCarrier for Once<'_> {
     fn set(&mut self, key: &str, value: &str) -> bool {
         !self.is_first(key) || self.carrier.set(key, value)
+    }
+
+    fn set_known(&mut self, known: &KnownParts<'_>) -> bool {
+        known.set_each(|key, value| self.set(key, value))
     }
 
     fn kind(&self) -> CarrierKind {

@@ -187,7 +187,7 @@ impl<'p> KnownParts<'p> {
 
     /// Sets each part, one after the other. Returns false if one of them could not be set.
     #[inline]
-    pub(super) fn set_each(&self, mut set: impl FnMut(&str, &str) -> bool) -> bool {
+    pub(in crate::propagation) fn set_each(&self, mut set: impl FnMut(&str, &str) -> bool) -> bool {
         let values = self.values(self.text.as_str());
         values.fold(true, |all, (_, name, value)| set(name, value) && all)
     }

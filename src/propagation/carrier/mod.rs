@@ -42,11 +42,14 @@ pub trait InjectCarrier {
         CarrierKind::TextMap
     }
 
-    /// Sets names that were checked to parts of a text of ids. Returns false if the carrier cannot hold one of
-    /// them.
+    /// Sets names that were checked to parts of a text of ids. Returns false if that must be done by
+    /// [`set`](Self::set), even if a part is done already: only a carrier that replaces values may do that.
+    ///
+    /// The default does nothing.
     #[doc(hidden)]
     fn set_known(&mut self, known: &KnownParts<'_>) -> bool {
-        known.set_each(|key, value| self.set(key, value))
+        let _ = known;
+        false
     }
 
     /// Does the same for a context without baggage, and removes what another one left. Returns false if that

@@ -28,8 +28,10 @@ pub(super) struct Entry {
 impl Stack {
     #[inline(always)]
     pub(super) fn push(&mut self, entry: Entry) {
-        set_innermost_owner(Some(entry.owner));
+        let owner = entry.owner;
         self.entries.push(entry);
+        // Behind the first growth of the list: an allocator may start spans itself.
+        set_innermost_owner(Some(owner));
     }
 
     /// Removes the innermost span of this number.

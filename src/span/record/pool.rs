@@ -137,6 +137,8 @@ fn take_spare() -> Option<Arc<Stripe>> {
 /// Returns a record to the pool that no span was started with.
 #[cold]
 pub(in crate::span) fn recycle_unstarted(mut record: OwnedRecord) {
+    // The reference may be that of a forked process's parent.
+    record.stripe.take_if(|stripe| !stripe.may_be_retained_here()).into_iter().for_each(release);
     if record.recycle() {
         give(record);
     }
@@ -267,20 +269,15 @@ fn count_and_drop(stripe: Arc<Stripe>) {
 fn retain(stripe: Arc<Stripe>) {
     if let Ok(Some(before)) = SPARE.try_with(|spare| spare.replace(Some(ManuallyDrop::new(stripe))))
     {
-        drop_stripe(ManuallyDrop::into_inner(before));
+        release(ManuallyDrop::into_inner(before));
     }
 }
 
-/// Keeps a reference to the stripe for the next span without a record, if it may be retained here.
+/// Retains a reference to the stripe for the next span without a record, if it may be retained here.
 pub(in crate::span) fn retain_stripe(stripe: Arc<Stripe>) {
     if stripe.may_be_retained_here() {
         retain(stripe);
     }
-}
-
-#[inline(never)]
-fn drop_stripe(stripe: Arc<Stripe>) {
-    drop(stripe);
 }
 
 /// Refers to another stripe, in place of one that was retained.
@@ -289,13 +286,12 @@ fn replace(retained: &mut Option<Arc<Stripe>>, stripe: &Arc<Stripe>) {
     if let Some(before) = retained.replace(Arc::clone(stripe)) {
         release(before);
     }
-    if !stripe.may_be_retained() {
-        return;
-    }
-    let dropped = DROPPED_TRACERS.load(Ordering::Relaxed);
+    let dropped = DROPPED_TRACERS.load(Ordering::Acquire);
     let seen = POOL.try_with(|pool| {
-        // From here on it is dropped when the thread ends.
-        start_retaining();
+        if stripe.may_be_retained() {
+            // From here on it is dropped when the thread ends.
+            start_retaining();
+        }
         pool.seen_drops.replace(dropped)
     });
     if seen.is_ok_and(|seen| seen != dropped) {
@@ -314,10 +310,10 @@ pub(in crate::span) fn release(stripe: Arc<Stripe>) {
 }
 
 /// Has references to a dropped tracer dropped: those of this thread now, those of each other one when
-/// it starts a span of another tracer, or ends.
+/// it next replaces a reference, as for a span of another tracer, or ends.
 pub(crate) fn evict_from_pools(stripes: &Stripes) {
     stripes.evict_from_pools();
-    DROPPED_TRACERS.fetch_add(1, Ordering::Relaxed);
+    DROPPED_TRACERS.fetch_add(1, Ordering::Release);
     release_of_dropped_tracers();
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use jaeger_client::propagation::{
     CarrierKind, CompositeFormat, ExtractCarrier, Extracted, FORMATS, Format, FormatKey,
-    HeadersConfig, HttpHeaders, InjectCarrier,
+    HeadersConfig, HttpHeaders, InjectCarrier, W3cFormat,
 };
 use jaeger_client::{
     Closer, ExtractError, Logger, NullLogger, SpanContext, SpanId, TraceId, Tracer,
@@ -353,6 +353,27 @@ fn a_custom_format_and_a_custom_carrier_obey_the_same_rules() {
     let out: Vec<_> = carrier.0.iter().flat_map(|(key, value)| [key, value]).collect();
     assert!(!out.iter().any(|text| breaks_out(text)), "{out:?}");
     assert_eq!((carrier.0.len(), tracer.stats().baggage_limited), (181, 24));
+}
+
+/// A carrier of a user's own that appends, and refuses `tracestate`.
+#[derive(Default)]
+struct WithoutTracestate(Everything);
+
+impl InjectCarrier for WithoutTracestate {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        key != "tracestate" && self.0.set(key, value)
+    }
+}
+
+#[test]
+fn a_header_that_a_custom_carrier_refuses_has_no_other_written_twice() {
+    let builder = Tracer::builder("svc").logger(NullLogger).null_reporter();
+    let (tracer, _closer) = builder.format(W3cFormat::default()).build().unwrap();
+    let (root, mut carrier) = (tracer.start_span("root"), WithoutTracestate::default());
+    let child = root.child("child");
+    tracer.inject(&child.context(), &mut carrier);
+    let keys: Vec<_> = carrier.0.0.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!((keys, tracer.stats().baggage_limited), (vec!["traceparent"], 1));
 }
 
 /// A format of a user's own around a built-in one, which writes sampled contexts alone.
