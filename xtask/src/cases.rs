@@ -218,7 +218,7 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = sampled_by(PerOperationSampler::new(&strategies))?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     })
-    .within(440, 440, 0)
+    .within(445, 445, 0)
     .in_time(4, 170),
     Case::new("unsampled, operations by server", 200, |meter| {
         let reported = remote(r#"{"operationSampling":{"defaultSamplingProbability":0}}"#)?;
