@@ -1,5 +1,7 @@
 //! The tracer of a span.
 
+#[cfg(doc)]
+use super::Closer;
 use super::{Shared, Tracer};
 use crate::span::{OwnedSpan, Span};
 

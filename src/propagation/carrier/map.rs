@@ -23,6 +23,10 @@ macro_rules! map_carrier {
                 self.retain(|key, _| !is_stale(key));
             }
 
+            fn set_known(&mut self, known: &KnownParts<'_>) -> bool {
+                known.set_each(|key, value| self.set(key, value))
+            }
+
             /// Each key is looked at once, which takes less than to look up one of them.
             fn replace_known(&mut self, known: &KnownParts<'_>) -> bool {
                 let text = known.text().as_str();
@@ -72,6 +76,10 @@ impl<V: for<'v> From<&'v str>> InjectCarrier for Vec<(String, V)> {
         });
         self.extend(value.map(|value| (key.to_owned(), value)));
         true
+    }
+
+    fn set_known(&mut self, known: &KnownParts<'_>) -> bool {
+        known.set_each(|key, value| self.set(key, value))
     }
 
     fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
