@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::start::{draw_id, mark_started};
+use super::start::start_joined;
 use crate::encoding::ReferenceKind;
-use crate::span::counters::{SpanOrigin, Stripe};
+use crate::span::counters::Stripe;
 use crate::span::record::{self, SharedState, SpanRecord};
 use crate::span::repr::Span;
 use crate::span::shared::StartPath;
@@ -35,9 +35,5 @@ pub(in crate::span) fn start_as<T>(
     draft.parent = Some(ReferenceKind::ChildOf);
     record.ids.adopt(&parent.ids);
     record.join_state(SharedState::clone(&parent.state));
-    record.set_tracer(stripe);
-    draw_id(record, stripe);
-    let is_recording = record.state.is_recording();
-    mark_started(record, stripe, SpanOrigin::Joined, is_recording);
-    wrap(Span::recorded(owned.into_shared()))
+    start_joined(owned, stripe, wrap)
 }

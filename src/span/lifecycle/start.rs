@@ -26,9 +26,24 @@ use crate::span::shared::{SpanShared, StartPath};
 use crate::span::tag::TagValue;
 use crate::tags::SAMPLING_PRIORITY;
 
+/// Starts a span that joins the trace in its record, without callbacks, and wraps it where it is made.
+#[inline(always)]
+pub(super) fn start_joined<T>(
+    mut owned: OwnedRecord,
+    stripe: &Arc<Stripe>,
+    wrap: impl FnOnce(Span) -> T,
+) -> T {
+    let record = &mut *owned;
+    record.set_tracer(stripe);
+    draw_id(record, stripe);
+    let is_recording = record.state.is_recording();
+    mark_started(record, stripe, SpanOrigin::Joined, is_recording);
+    wrap(Span::recorded(owned.into_shared()))
+}
+
 /// Draws the id of a span whose trace and parent are in its record.
 #[inline]
-pub(super) fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
+fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
     record.ids.span = SpanId::new(stripe.id_source.next());
 }
 
@@ -125,13 +140,7 @@ impl<'a> UnstartedSpan<'a> {
         if !self.joins || self.is_slow() {
             return wrap(self.start_other());
         }
-        let Self { stripe, record: mut owned, .. } = self;
-        let record = &mut *owned;
-        record.set_tracer(stripe);
-        draw_id(record, stripe);
-        let is_recording = record.state.is_recording();
-        mark_started(record, stripe, SpanOrigin::Joined, is_recording);
-        wrap(Span::recorded(owned.into_shared()))
+        start_joined(self.record, self.stripe, wrap)
     }
 
     /// Starts a span that begins a trace, has an active span as its parent, or takes the slow path.
