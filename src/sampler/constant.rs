@@ -1,7 +1,7 @@
 //! The sampler that records all traces, or none.
 
 use super::{
-    Decision, DecisionById, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
+    BuiltIn, Decision, DecisionById, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
     SamplingParameters,
 };
 use crate::encoding::ValueView;
@@ -32,20 +32,8 @@ impl ConstSampler {
 }
 
 impl Sampler for ConstSampler {
-    fn is_built_in(&self) -> bool {
-        true
-    }
-
-    fn holds_other_values(&self) -> bool {
-        false
-    }
-
-    fn constant_decision(&self) -> Option<DecisionById<'_>> {
-        Some(DecisionById::new(self.sample, &self.tags))
-    }
-
-    fn decides_by_id_alone(&self) -> bool {
-        true
+    fn built_in(&self) -> Option<BuiltIn<'_>> {
+        Some(BuiltIn::constant(DecisionById::new(self.sample, &self.tags)))
     }
 
     #[inline]

@@ -94,7 +94,8 @@ pub(crate) enum ConstantDecision {
 impl ConstantDecision {
     /// Returns the constant decision of a sampler.
     pub(crate) fn of(sampler: &dyn Sampler) -> Self {
-        match sampler.constant_decision().map(DecisionById::outcome) {
+        let constant = sampler.built_in().and_then(|built_in| built_in.constant);
+        match constant.map(DecisionById::outcome) {
             None | Some(ById::CallSampler) => Self::None,
             Some(ById::No) => Self::No,
             Some(ById::Yes(tags)) => Self::Yes(*tags),

@@ -70,7 +70,10 @@ impl GuardedSampler {
 
 /// Wraps a sampler in the guard, unless it is a built-in one.
 pub(crate) fn guarded(sampler: impl Sampler + 'static) -> Box<dyn Sampler> {
-    if sampler.is_built_in() { Box::new(sampler) } else { Box::new(GuardedSampler::new(sampler)) }
+    match sampler.built_in() {
+        Some(_) => Box::new(sampler),
+        None => Box::new(GuardedSampler::new(sampler)),
+    }
 }
 
 impl Sampler for GuardedSampler {

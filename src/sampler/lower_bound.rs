@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 
 use super::rate_limiting::burst;
 use super::{
-    Decision, ProbabilisticSampler, Rule, Sampler, SamplerStatus, SamplerTags, SamplingParameters,
-    TokenBucket,
+    BuiltIn, Decision, ProbabilisticSampler, Rule, Sampler, SamplerStatus, SamplerTags,
+    SamplingParameters, TokenBucket,
 };
 use crate::encoding::ValueView;
 
@@ -105,12 +105,8 @@ impl GuaranteedThroughputSampler {
 }
 
 impl Sampler for GuaranteedThroughputSampler {
-    fn is_built_in(&self) -> bool {
-        true
-    }
-
-    fn holds_other_values(&self) -> bool {
-        false
+    fn built_in(&self) -> Option<BuiltIn<'_>> {
+        Some(BuiltIn::SELF_CONTAINED)
     }
 
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {

@@ -7,6 +7,7 @@
 //! To add a kind: write `src/sampler/<kind>.rs` with its type and tests, and add an entry to
 //! [`SAMPLERS`], which configuration, the table in the docs and the conformance test read.
 
+mod built_in;
 mod constant;
 mod decision;
 mod guarded;
@@ -35,6 +36,9 @@ use crate::http_client::ProxyConfig;
 use crate::id::TraceId;
 use crate::redact;
 
+#[doc(hidden)]
+pub use self::built_in::BuiltIn;
+pub(crate) use self::built_in::has_foreign_destructor;
 #[doc(hidden)]
 pub use self::decision::DecisionById;
 use self::decision::SamplerTags;
@@ -109,30 +113,10 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         DecisionById::CALL_SAMPLER
     }
 
-    /// Returns the decision on every trace, if that is always the same one. Called once, when a tracer is built.
+    /// Returns what is known of a built-in sampler; `None` for all others. Called once, when a tracer is built.
     #[doc(hidden)]
-    fn constant_decision(&self) -> Option<DecisionById<'_>> {
+    fn built_in(&self) -> Option<BuiltIn<'_>> {
         None
-    }
-
-    /// Returns whether the sampler is a built-in one: those do not panic and need no guard.
-    #[doc(hidden)]
-    fn is_built_in(&self) -> bool {
-        false
-    }
-
-    /// Returns whether the sampler holds values that are not its own, as another sampler: their
-    /// destructors may be waited for.
-    #[doc(hidden)]
-    fn holds_other_values(&self) -> bool {
-        true
-    }
-
-    /// Returns whether the trace id alone decides about every trace, so that nothing of the application is called
-    /// for a decision: no other sampler, clock or logger.
-    #[doc(hidden)]
-    fn decides_by_id_alone(&self) -> bool {
-        false
     }
 
     /// Returns whether the sampler may defer its decision. Only then is a [retryable](Decision::retryable) decision

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use super::lower_bound::bounded;
 use super::{
-    DEFAULT_MAX_OPERATIONS, Decision, GuaranteedThroughputSampler, OperationRule,
+    BuiltIn, DEFAULT_MAX_OPERATIONS, Decision, GuaranteedThroughputSampler, OperationRule,
     ProbabilisticSampler, Rule, Sampler, SamplerStatus, SamplingParameters,
 };
 
@@ -191,12 +191,8 @@ impl PerOperationSampler {
 }
 
 impl Sampler for PerOperationSampler {
-    fn is_built_in(&self) -> bool {
-        true
-    }
-
-    fn holds_other_values(&self) -> bool {
-        false
+    fn built_in(&self) -> Option<BuiltIn<'_>> {
+        Some(BuiltIn::SELF_CONTAINED)
     }
 
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {

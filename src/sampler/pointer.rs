@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Decision, DecisionById, ParentDecision, RemoteCounts, Sampler, SamplerHost, SamplerStatus,
-    SamplingParameters,
+    BuiltIn, Decision, DecisionById, ParentDecision, RemoteCounts, Sampler, SamplerHost,
+    SamplerStatus, SamplingParameters,
 };
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
@@ -21,20 +21,8 @@ macro_rules! forward {
                 (**self).decide_by_id(trace_id)
             }
 
-            fn constant_decision(&self) -> Option<DecisionById<'_>> {
-                (**self).constant_decision()
-            }
-
-            fn is_built_in(&self) -> bool {
-                (**self).is_built_in()
-            }
-
-            fn holds_other_values(&self) -> bool {
-                $is_shared || (**self).holds_other_values()
-            }
-
-            fn decides_by_id_alone(&self) -> bool {
-                (**self).decides_by_id_alone()
+            fn built_in(&self) -> Option<BuiltIn<'_>> {
+                (**self).built_in().map(|built_in| built_in.shared($is_shared))
             }
 
             fn may_defer(&self) -> bool {

@@ -1,7 +1,8 @@
 //! Several samplers in order, of which the first that samples decides.
 
+use super::built_in::holds_other_values;
 use super::{
-    Decision, ParentDecision, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus,
+    BuiltIn, Decision, ParentDecision, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus,
     SamplingParameters, guarded,
 };
 use crate::encoding::ValueView;
@@ -78,12 +79,9 @@ impl PrioritySampler {
 }
 
 impl Sampler for PrioritySampler {
-    fn is_built_in(&self) -> bool {
-        true
-    }
-
-    fn holds_other_values(&self) -> bool {
-        self.delegates.iter().any(|delegate| delegate.sampler.holds_other_values())
+    fn built_in(&self) -> Option<BuiltIn<'_>> {
+        let holds = self.delegates.iter().any(|delegate| holds_other_values(&*delegate.sampler));
+        Some(BuiltIn::SELF_CONTAINED.holding_other_values(holds))
     }
 
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {

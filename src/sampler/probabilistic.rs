@@ -1,7 +1,7 @@
 //! The sampler with a probability, which decides by trace id.
 
 use super::{
-    Decision, DecisionById, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
+    BuiltIn, Decision, DecisionById, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
     SamplingParameters,
 };
 use crate::encoding::ValueView;
@@ -117,16 +117,8 @@ impl ProbabilisticSampler {
 }
 
 impl Sampler for ProbabilisticSampler {
-    fn is_built_in(&self) -> bool {
-        true
-    }
-
-    fn holds_other_values(&self) -> bool {
-        false
-    }
-
-    fn decides_by_id_alone(&self) -> bool {
-        true
+    fn built_in(&self) -> Option<BuiltIn<'_>> {
+        Some(BuiltIn::BY_ID)
     }
 
     #[inline]

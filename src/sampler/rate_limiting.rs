@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{
-    Decision, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags, SamplingParameters,
+    BuiltIn, Decision, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags, SamplingParameters,
 };
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
@@ -101,12 +101,8 @@ impl RateLimitingSampler {
 }
 
 impl Sampler for RateLimitingSampler {
-    fn is_built_in(&self) -> bool {
-        true
-    }
-
-    fn holds_other_values(&self) -> bool {
-        false
+    fn built_in(&self) -> Option<BuiltIn<'_>> {
+        Some(BuiltIn::SELF_CONTAINED)
     }
 
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {

@@ -1,7 +1,8 @@
 //! The sampler of traces that have a span with a certain tag.
 
 use super::{
-    Decision, Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, Sampler, SamplerStatus, SamplingParameters,
+    BuiltIn, Decision, Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, Sampler, SamplerStatus,
+    SamplingParameters,
 };
 use crate::encoding::ValueView;
 #[cfg(feature = "remote-sampler")]
@@ -156,12 +157,8 @@ impl TagMatchingSampler {
 }
 
 impl Sampler for TagMatchingSampler {
-    fn is_built_in(&self) -> bool {
-        true
-    }
-
-    fn holds_other_values(&self) -> bool {
-        false
+    fn built_in(&self) -> Option<BuiltIn<'_>> {
+        Some(BuiltIn::SELF_CONTAINED)
     }
 
     fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {

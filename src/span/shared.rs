@@ -195,7 +195,7 @@ impl StartPaths {
             },
             by_builder,
             runs_no_callbacks: by_builder == StartPath::Fast
-                && sampling.sampler.decides_by_id_alone()
+                && sampling.sampler.built_in().is_some_and(|built_in| built_in.decides_by_id_alone)
                 && id_source.generator.is_none()
                 && !has_own_clock,
             counts_first_spans: has_metrics,

@@ -6,14 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::ClockChoice;
-use crate::destructors::has_destructor;
 use crate::diag::{Brief, Logger};
 use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
 use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
 use crate::reporter::{Destination, InMemoryReporter, SendOptions};
-use crate::sampler::{ConstSampler, Sampler, guarded};
+use crate::sampler::{ConstSampler, Sampler, guarded, has_foreign_destructor};
 use crate::saved::SavedBatchesConfig;
 use crate::span::{Observer, OwnedTagValue, SpanOptions};
 use crate::tail::TailSamplingConfig;
@@ -126,7 +125,7 @@ impl TracerBuilder {
 
     /// Sets the sampler; by default every trace is recorded.
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
-        self.has_destructors |= has_destructor(&sampler) && sampler.holds_other_values();
+        self.has_destructors |= has_foreign_destructor(&sampler);
         self.sampler = guarded(sampler);
         self
     }

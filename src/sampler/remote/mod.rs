@@ -18,8 +18,8 @@ use self::current::Current;
 use self::refresh::Shared;
 pub use self::source::{HttpSource, StrategySource};
 use super::{
-    Decision, DecisionById, FetchOutcome, RemoteCounts, Sampler, SamplerHost, SamplerStatus,
-    SamplingParameters,
+    BuiltIn, Decision, DecisionById, FetchOutcome, RemoteCounts, Sampler, SamplerHost,
+    SamplerStatus, SamplingParameters,
 };
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
@@ -85,12 +85,8 @@ impl RemoteSampler {
 }
 
 impl Sampler for RemoteSampler {
-    fn is_built_in(&self) -> bool {
-        true
-    }
-
-    fn holds_other_values(&self) -> bool {
-        self.holds_other_values
+    fn built_in(&self) -> Option<BuiltIn<'_>> {
+        Some(BuiltIn::SELF_CONTAINED.holding_other_values(self.holds_other_values))
     }
 
     /// Decides only that a trace is not sampled, the most frequent case: tags could not be borrowed
