@@ -21,20 +21,20 @@ impl SpareMemory {
         Self { keep, largest }
     }
 
-    pub(crate) fn give_back(&self, buffer: Buffer) {
-        self.give_back_bytes(buffer.bytes);
+    pub(crate) fn recycle(&self, buffer: Buffer) {
+        self.recycle_bytes(buffer.bytes);
     }
 
-    pub(crate) fn give_back_bytes(&self, bytes: Vec<u8>) {
+    pub(crate) fn recycle_bytes(&self, bytes: Vec<u8>) {
         if bytes.len() <= self.largest {
             let _ = self.keep.try_send(bytes);
         }
     }
 
     /// Takes the memory of a buffer that several threads read, from the last of them.
-    pub(crate) fn give_back_shared(&self, shared: Arc<Buffer>) {
+    pub(crate) fn recycle_shared(&self, shared: Arc<Buffer>) {
         if let Some(buffer) = Arc::into_inner(shared) {
-            self.give_back(buffer);
+            self.recycle(buffer);
         }
     }
 }
@@ -49,8 +49,8 @@ mod tests {
         let memory = SpareMemory::new(keep, 100);
         let buffer = |bytes: usize| Buffer { end: 0, bytes: vec![0; bytes], spans: 0 };
         for bytes in [100, 101] {
-            memory.give_back(buffer(bytes));
-            memory.give_back_shared(Arc::new(buffer(bytes)));
+            memory.recycle(buffer(bytes));
+            memory.recycle_shared(Arc::new(buffer(bytes)));
         }
         let reused: Vec<_> = spare.try_iter().map(|bytes| bytes.len()).collect();
         assert_eq!(reused, [100, 100]);

@@ -213,7 +213,7 @@ impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
 
     /// Copies bytes, at most [`SHORT`] of them, by a few moves that may overlap.
     #[inline(always)]
-    pub(super) fn short(&mut self, bytes: &[u8]) {
+    pub(super) fn short_text(&mut self, bytes: &[u8]) {
         let len = bytes.len();
         if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
             if len <= 16 {

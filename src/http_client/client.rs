@@ -98,9 +98,8 @@ impl Client {
             };
             match proxy {
                 None => Route::Direct,
-                Some(proxy) => {
-                    Route::by(&proxy, is_encrypted, field, options).unwrap_or_else(Route::Unusable)
-                }
+                Some(proxy) => Route::through(&proxy, is_encrypted, field, options)
+                    .unwrap_or_else(Route::Unusable),
             }
         };
         let client = Self {
@@ -219,20 +218,20 @@ impl Client {
         let is_direct = self.bypass.covers(url.host(), url.port());
         match if url.is_encrypted() { &self.https } else { &self.http } {
             Route::Proxied(agent, name) if !is_direct => {
-                exchange.by(agent, is_shortened).map_err(|failure| failure.at_proxy(name))
+                exchange.send_with(agent, is_shortened).map_err(|failure| failure.at_proxy(name))
             }
             Route::Forwarded(proxy) if !is_direct => proxy.exchange(&exchange),
             Route::Unusable(error) if !is_direct => {
                 Err(Failure::early(Reason::Unusable(error.to_string())))
             }
-            _ => exchange.by(&self.direct, is_shortened),
+            _ => exchange.send_with(&self.direct, is_shortened),
         }
     }
 }
 
 impl Route {
     /// Returns the route by the proxy at that URL.
-    fn by(
+    fn through(
         url: &str,
         is_encrypted: bool,
         field: &'static str,

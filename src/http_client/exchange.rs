@@ -134,7 +134,11 @@ impl Written {
 
 impl Exchange<'_> {
     /// Sends the request. `is_shortened` is whether its timeout is less than the agent's.
-    pub(super) fn by(&self, agent: &Agent, is_shortened: bool) -> Result<HttpResponse, Failure> {
+    pub(super) fn send_with(
+        &self,
+        agent: &Agent,
+        is_shortened: bool,
+    ) -> Result<HttpResponse, Failure> {
         // Bytes that are not written when the request fails were not received by the server.
         let mut unwritten = self.body.unwrap_or_default();
         let sent = match self.request() {

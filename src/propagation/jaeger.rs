@@ -157,7 +157,7 @@ impl Format for JaegerFormat {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        Extracted::by(|to| self.extract_into(carrier, to))
+        Extracted::filled_by(|to| self.extract_into(carrier, to))
     }
 
     fn extract_into(

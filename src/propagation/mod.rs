@@ -176,7 +176,7 @@ impl Extracted {
     }
 
     /// Returns what a built-in format reads.
-    fn by(
+    fn filled_by(
         extract_into: impl FnOnce(&mut Self) -> Result<(), ExtractError>,
     ) -> Result<Self, ExtractError> {
         let mut extracted = Self::default();

@@ -140,7 +140,7 @@ mod tests {
         }
 
         #[test]
-        fn law_the_fast_parser_reads_nothing_that_the_other_reads_otherwise(
+        fn law_the_fast_parser_agrees_with_the_general_parser_on_all_that_it_reads(
             (wide, at, byte) in (any::<bool>(), 0..68_usize, any::<u8>()),
             ids: [u64; 4], flags: u8, upper: bool,
         ) {

@@ -186,18 +186,18 @@ impl Worker {
         match &mut self.exporters {
             Exporters::One(exporter) => {
                 exporter.receive(&self.buffers, &mut buffer);
-                self.spare.give_back(buffer);
+                self.spare.recycle(buffer);
             }
             Exporters::Several(threads) => {
                 // A partial buffer may wait long for a slow destination.
                 if let Some(unused) = buffer.compact() {
-                    self.spare.give_back_bytes(unused);
+                    self.spare.recycle_bytes(unused);
                 }
                 let shared = Arc::new(buffer);
                 for thread in threads {
                     thread.enqueue(&shared);
                 }
-                self.spare.give_back_shared(shared);
+                self.spare.recycle_shared(shared);
             }
             Exporters::Unstarted(_) => {}
         }

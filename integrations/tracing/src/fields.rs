@@ -129,7 +129,7 @@ impl Fields {
     }
 
     #[inline]
-    pub(crate) fn give_back(mut self: Box<Self>) {
+    pub(crate) fn recycle(mut self: Box<Self>) {
         self.clear();
         if self.is_small() {
             let _ = FIELDS.try_with(|retained| retained.set(Some(self)));

@@ -307,7 +307,7 @@ impl Spans {
             if let Some(mut span) = self.record_held(id, &fields, &specials) {
                 replace_tags(&mut span, &fields, &specials);
             }
-            fields.give_back();
+            fields.recycle();
         }
         if specials.has_status()
             && let Some(mut slot) = self.table.get(id)

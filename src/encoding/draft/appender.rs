@@ -97,7 +97,7 @@ impl<'b> Appender<'b> {
         let Some(mut to) = self.short_key::<K, MAX_SHORT_TAG>(key) else { return false };
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         to.array([0x15, KIND, FIELD, value.len() as u8]);
-        to.short(value);
+        to.short_text(value);
         to.byte(STOP);
         let bytes = to.at;
         self.advance(bytes)

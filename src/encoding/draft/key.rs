@@ -95,7 +95,7 @@ impl Key for &[u8] {
         window.byte(0x18);
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         window.byte(self.len() as u8);
-        window.short(self);
+        window.short_text(self);
     }
 }
 

@@ -157,7 +157,7 @@ impl<'a> SpanParts<'a> {
         to.first_of(ids.bytes(), ids.len());
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         to.array([0x18, name.len() as u8]);
-        to.short(name);
+        to.short_text(name);
         self.write_parent_reference(&mut to, ids);
         self.write_times(&mut to);
         to.at

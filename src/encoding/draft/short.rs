@@ -115,7 +115,7 @@ fn write_references(
 #[inline(always)]
 fn copy_list(room: &mut ShortRoom, at: usize, list: &TagBuffer) -> usize {
     let to = room.get_mut(at..at + SHORT_LIST).and_then(<[u8]>::first_chunk_mut::<SHORT_LIST>);
-    if let (Some(from), Some(to)) = (list.short(), to) {
+    if let (Some(from), Some(to)) = (list.short_list(), to) {
         to[..HALF].copy_from_slice(&from[..HALF]);
         if list.len() > HALF {
             to[HALF..].copy_from_slice(&from[HALF..]);

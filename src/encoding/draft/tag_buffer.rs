@@ -40,7 +40,7 @@ impl TagBuffer {
 
     /// Returns the memory that a short list is in, unless there is none yet.
     #[inline(always)]
-    pub(super) fn short(&self) -> Option<&[u8; SHORT_LIST]> {
+    pub(super) fn short_list(&self) -> Option<&[u8; SHORT_LIST]> {
         self.room.first_chunk()
     }
 

@@ -281,7 +281,7 @@ fn write_short(to: &mut SliceWriter<'_>, field: u8, tag: TagView<'_>) -> bool {
     let key_len = tag.key.len() as u8;
     let mut begin = |value_len: u8| {
         window.array([field, key_len + value_len + 4, 0x0a, key_len]);
-        window.short(tag.key);
+        window.short_text(tag.key);
     };
     match tag.value {
         ValueView::Str(text) if text.len() <= 0x7f - 8 - SHORT && is_text(text) => {
@@ -294,7 +294,7 @@ fn write_short(to: &mut SliceWriter<'_>, field: u8, tag: TagView<'_>) -> bool {
                 to.many(text);
                 return true;
             }
-            window.short(text);
+            window.short_text(text);
         }
         ValueView::Bool(value) => {
             begin(2);

@@ -108,8 +108,10 @@ fn extract(
     } else if multi.is_empty() {
         single.finish(to)?;
     } else {
-        let (multi, single) =
-            (Extracted::by(|to| multi.finish(to)), Extracted::by(|to| single.finish(to)));
+        let (multi, single) = (
+            Extracted::filled_by(|to| multi.finish(to)),
+            Extracted::filled_by(|to| single.finish(to)),
+        );
         *to = first_of(match first {
             Form::Multi => [multi, single],
             Form::Single => [single, multi],

@@ -148,7 +148,7 @@ impl Format for B3Format {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        Extracted::by(|to| self.extract_into(carrier, to))
+        Extracted::filled_by(|to| self.extract_into(carrier, to))
     }
 
     fn extract_into(

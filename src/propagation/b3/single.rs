@@ -56,7 +56,7 @@ impl Format for B3SingleFormat {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        Extracted::by(|to| self.extract_into(carrier, to))
+        Extracted::filled_by(|to| self.extract_into(carrier, to))
     }
 
     fn extract_into(
@@ -276,7 +276,7 @@ mod tests {
         }
 
         #[test]
-        fn law_the_fast_parser_reads_nothing_that_the_other_reads_otherwise(
+        fn law_the_fast_parser_agrees_with_the_general_parser_on_all_that_it_reads(
             (high, ids) in (prop::option::of(any::<u64>()), any::<[u64; 3]>()),
             (decision, at, byte) in (prop::sample::select(vec!["0", "1", "d"]), 0..70_usize, any::<u8>()),
             length in 30..72_usize,

@@ -134,7 +134,7 @@ impl Format for W3cFormat {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        Extracted::by(|to| self.extract_into(carrier, to))
+        Extracted::filled_by(|to| self.extract_into(carrier, to))
     }
 
     fn extract_into(

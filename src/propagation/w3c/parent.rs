@@ -171,7 +171,7 @@ mod tests {
         }
 
         #[test]
-        fn law_the_fast_parser_reads_nothing_that_the_other_reads_otherwise(
+        fn law_the_fast_parser_agrees_with_the_general_parser_on_all_that_it_reads(
             at in 0..LENGTH, byte: u8, length in 0..=LENGTH + 2,
         ) {
             let mut text = format!("00-{IDS}-01-a").into_bytes();

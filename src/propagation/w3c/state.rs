@@ -253,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn law_the_fast_parser_reads_what_the_other_reads(
+        fn law_the_fast_parser_reads_what_the_general_parser_reads(
             ids: (u64, u64), flags: u8, at in 0..43_usize, byte in 0..128_u8, length in 38..46_usize,
         ) {
             let mut text = format!("jaeger={:016x}:{:016x}:{flags:x}", ids.0, ids.1).into_bytes();

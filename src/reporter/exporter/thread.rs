@@ -133,7 +133,7 @@ fn run(
             ExporterCommand::Export(shared) => {
                 let usage = shared.usage();
                 copy.copy_from(&shared);
-                spare.give_back_shared(shared);
+                spare.recycle_shared(shared);
                 exporter.export(buffers, &mut copy);
                 exporter.account.with(buffers).leave_queue(usage);
             }

@@ -107,7 +107,7 @@ fn release(handle: SharedRecord) {
         return finish_observed(last.into_shared());
     }
     if last.recycle() {
-        record::give(last);
+        record::return_to_pool(last);
     }
 }
 

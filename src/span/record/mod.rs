@@ -18,8 +18,8 @@ pub(super) use self::non_recording::NonRecording;
 pub(super) use self::owned::{OwnedRecord, SharedRecord};
 pub(crate) use self::pool::evict_from_pools;
 pub(super) use self::pool::{
-    copy_of, count_non_recording, count_not_sampled, give, recycle_state, recycle_unstarted,
-    release, retain_stripe, take,
+    copy_of, count_non_recording, count_not_sampled, recycle_state, recycle_unstarted, release,
+    retain_stripe, return_to_pool, take,
 };
 pub(super) use self::reference::ParentKind;
 pub use self::reference::ReferenceSink;

@@ -37,7 +37,7 @@ impl<T> Recent<T> {
 
     /// Adds an entry, or returns it if there are enough.
     #[inline]
-    fn give(&self, item: T) -> Option<T> {
+    fn put(&self, item: T) -> Option<T> {
         let at = self.count.get();
         if at >= MAX_RECENT {
             return Some(item);
@@ -121,10 +121,10 @@ fn take_other() -> OwnedRecord {
 
 /// Returns an empty record to the pool, unless there are enough.
 #[inline]
-pub(in crate::span) fn give(record: OwnedRecord) {
+pub(in crate::span) fn return_to_pool(record: OwnedRecord) {
     let _ = POOL.try_with(|pool| {
-        if let Some(other) = pool.recent.give(record) {
-            give_back(pool, other);
+        if let Some(other) = pool.recent.put(record) {
+            put_other(pool, other);
         }
     });
 }
@@ -140,7 +140,7 @@ pub(in crate::span) fn recycle_unstarted(mut record: OwnedRecord) {
     // The reference may be that of a forked process's parent.
     record.stripe.take_if(|stripe| !stripe.may_be_retained_here()).into_iter().for_each(release);
     if record.recycle() {
-        give(record);
+        return_to_pool(record);
     }
 }
 
@@ -191,11 +191,11 @@ pub(in crate::span) fn recycle_state(state: SharedState) {
 #[cold]
 #[inline(never)]
 fn recycle_other_state(state: SharedState) {
-    let _ = POOL.try_with(|pool| pool.other_states.give(state));
+    let _ = POOL.try_with(|pool| pool.other_states.put(state));
 }
 
 #[inline(never)]
-fn give_back(pool: &Pool, record: OwnedRecord) {
+fn put_other(pool: &Pool, record: OwnedRecord) {
     let spilled = {
         let Ok(mut others) = pool.others.try_borrow_mut() else { return };
         let is_full = others.len() >= POOL_RECORDS;
@@ -375,7 +375,7 @@ mod tests {
     fn pooled_bytes() -> usize {
         let record = take();
         let held = record.data.try_lock().unwrap().draft.held_bytes();
-        give(record);
+        return_to_pool(record);
         held
     }
 

@@ -234,9 +234,9 @@ impl Pacer {
 
     /// Returns the credit of a datagram that was admitted but not sent.
     pub(super) fn not_sent(&mut self, bytes: usize) {
-        self.fallback_rate.give_back(bytes);
+        self.fallback_rate.refund(bytes);
         if let Some(watched) = &mut self.watched {
-            watched.rate.give_back(bytes);
+            watched.rate.refund(bytes);
         }
     }
 

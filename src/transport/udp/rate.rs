@@ -65,7 +65,7 @@ impl Rate {
     }
 
     /// Returns the tokens of a message that was not sent.
-    pub(super) fn give_back(&mut self, bytes: usize) {
+    pub(super) fn refund(&mut self, bytes: usize) {
         self.tokens = (self.tokens + bytes as f64).min(self.bounds.burst);
     }
 
@@ -166,7 +166,7 @@ mod tests {
         let (mut rate, now) = (Rate::new(BOUNDS), clock::now());
         for _ in 0..100 {
             assert_eq!(rate.spend(50_000, now), None);
-            rate.give_back(50_000);
+            rate.refund(50_000);
         }
         assert_eq!(rate.spend(50_000, now), None);
         assert!(rate.spend(50_000, now).is_some());

@@ -376,7 +376,7 @@ fn a_span_that_unwinds_is_finished() {
 }
 
 #[test]
-fn a_span_has_a_tracer_until_that_is_gone_and_one_without_a_tracer_does_nothing() {
+fn a_span_has_a_tracer_until_the_tracer_is_dropped_and_then_does_nothing() {
     let (tracer, closer) = builder().null_reporter().build().unwrap();
     let span = tracer.start_owned_span("op");
     span.tracer().unwrap().start_owned_span("by the same").finish();

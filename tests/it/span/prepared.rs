@@ -53,7 +53,7 @@ fn tracers(sampled: bool) -> Vec<(InMemoryReporter, Tracer, jaeger_client::Close
 }
 
 #[test]
-fn it_is_given_several_tags_and_a_start_and_started_with_one_owner() {
+fn several_tags_and_a_start_time_are_set_before_an_owned_start() {
     for (reporter, tracer, _closer) in tracers(true) {
         let mut prepared = tracer.prepare_span("op");
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);

@@ -62,24 +62,24 @@ impl IdGenerator for Part {
     }
 }
 
-/// Gives a part to the tracer.
-type Give = fn(TracerBuilder, Part) -> TracerBuilder;
+/// Sets a part of the tracer.
+type SetPart = fn(TracerBuilder, Part) -> TracerBuilder;
 
 #[test]
 fn the_parts_of_a_tracer_that_have_destructors_are_dropped_with_its_last_span() {
-    let parts: [Give; 5] = [
+    let parts: [SetPart; 5] = [
         |builder, part| builder.sampler(part),
         |builder, part| builder.logger(part),
         |builder, part| builder.observer(part),
         |builder, part| builder.clock(part),
         |builder, part| builder.id_generator(part),
     ];
-    for (nth, give) in parts.into_iter().enumerate() {
+    for (nth, set) in parts.into_iter().enumerate() {
         for sampled in [true, false] {
             let dropped = Dropped::default();
             let builder =
                 Tracer::builder("svc").null_reporter().sampler(ConstSampler::new(sampled));
-            let (tracer, closer) = give(builder, Part(dropped.clone())).build().unwrap();
+            let (tracer, closer) = set(builder, Part(dropped.clone())).build().unwrap();
             let mut last = None;
             for _ in 0..30 {
                 let root = tracer.start_span("root");

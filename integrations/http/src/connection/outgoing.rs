@@ -76,7 +76,7 @@ impl Outgoing {
 
     /// Returns the body if it is dropped before anything of it was taken.
     #[cfg(feature = "http2")]
-    pub(crate) fn give_back(&mut self) -> oneshot::Receiver<RequestBody> {
+    pub(crate) fn reclaim(&mut self) -> oneshot::Receiver<RequestBody> {
         let (back, receiver) = oneshot::channel();
         self.back = Some(back);
         receiver

@@ -39,7 +39,7 @@ impl Attempt<'_> {
         absolute_form(&mut sent_parts, self.target);
         body.prepare();
         let mut outgoing = Outgoing::new(body, None);
-        let (back, ended) = (outgoing.give_back(), outgoing.ended());
+        let (back, ended) = (outgoing.reclaim(), outgoing.ended());
         let response = shared.send(Request::from_parts(sent_parts, outgoing));
         if !reused {
             // Not before: the request that a connection was made for is the first one on it.
