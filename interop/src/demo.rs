@@ -40,18 +40,19 @@ impl Programs {
 
 fn build() -> StepResult<Programs> {
     // In one build, so that shared crates are compiled once.
-    let [nethttp, hotrod] = programs(&["nethttp", "hotrod"], ["nethttp", "hotrod"])?;
+    let [nethttp, hotrod] = programs(["nethttp", "hotrod"])?;
     Ok(Programs { nethttp, hotrod })
 }
 
-/// Builds these packages of the repository, and returns the paths of these programs.
+/// Builds these programs of the repository, and returns their paths.
 ///
 /// # Errors
 ///
 /// A message, if they cannot be built.
-pub fn programs<const N: usize>(packages: &[&str], names: [&str; N]) -> StepResult<[PathBuf; N]> {
+pub fn programs<const N: usize>(names: [&str; N]) -> StepResult<[PathBuf; N]> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.arg("build").args(packages.iter().flat_map(|package| ["-p", package]));
+    // As members of the workspace, crates have the features that the tests were compiled with.
+    cargo.args(["build", "--workspace"]);
     cargo.args(names.iter().flat_map(|name| ["--bin", name]));
     cargo.args(["--message-format", "json-render-diagnostics"]);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));

@@ -61,7 +61,7 @@ fn compare(
 /// Checks the counts and verdicts with a server where these fields always differ.
 fn check(kind: Kind, always: &[&str]) {
     let found = || -> StepResult<_> {
-        let [program] = demo::programs(&["jaeger-client-compare"], ["jaeger-client-compare"])?;
+        let [program] = demo::programs(["jaeger-client-compare"])?;
         Ok((program, Backend::start(kind)?))
     };
     let Some((program, backend)) = opt_in::set_up(&format!("compare {kind:?}"), found) else {

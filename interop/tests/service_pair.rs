@@ -26,7 +26,7 @@ struct Pair {
 
 fn pair(test: &str) -> Option<Pair> {
     let (greeter, web, backend) = opt_in::set_up(test, || {
-        let programs = demo::programs(&["examples"], ["service_greeter", "service_web"])?;
+        let programs = demo::programs(["service_greeter", "service_web"])?;
         let backend = Backend::start(Kind::JaegerV2)?;
         let agent = [("JAEGER_AGENT_HOST", backend.address("compact"))];
         let mut greeter = Running::start_with(&programs[0], &["0"], &agent)?;
