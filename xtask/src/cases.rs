@@ -80,8 +80,8 @@ impl Case {
 
     /// Returns the time of an operation, in steps of the [`reference()`].
     ///
-    /// Bursts of both take turns, and the fastest of each counts: it was not interrupted, even on a busy
-    /// machine.
+    /// Bursts of both take turns, and the median of the ratios of neighbours counts. A processor that changes
+    /// its speed changes it for both, and on a busy machine most bursts are not interrupted.
     pub(crate) fn time(&self) -> Outcome<f64> {
         let mut meter = Meter { timed: Some(Timed::default()), ..Meter::new(self.operations) };
         (self.work)(&mut meter)?;
@@ -97,16 +97,10 @@ pub(crate) struct Meter {
     timed: Option<Timed>,
 }
 
-/// The fastest bursts: nanoseconds of an operation, and of a step of the reference.
+/// The ratios of each burst's time to that of a burst of the reference right after it: steps an operation.
+#[derive(Default)]
 struct Timed {
-    operation: f64,
-    step: f64,
-}
-
-impl Default for Timed {
-    fn default() -> Self {
-        Self { operation: f64::INFINITY, step: f64::INFINITY }
-    }
+    ratios: Vec<f64>,
 }
 
 impl Timed {
@@ -118,14 +112,16 @@ impl Timed {
         let begin = Instant::now();
         measured_burst(operations, operation);
         let nanos = begin.elapsed().as_nanos() as f64 / operations as f64;
-        self.operation = self.operation.min(nanos);
         let begin = Instant::now();
         black_box(reference(black_box(Self::STEPS)));
-        self.step = self.step.min(begin.elapsed().as_nanos() as f64 / Self::STEPS as f64);
+        let step = begin.elapsed().as_nanos() as f64 / Self::STEPS as f64;
+        self.ratios.push(nanos / step);
     }
 
-    fn steps(&self) -> f64 {
-        self.operation / self.step
+    /// Returns the median ratio, or infinity if there is none.
+    fn steps(mut self) -> f64 {
+        self.ratios.sort_by(f64::total_cmp);
+        self.ratios.get(self.ratios.len() / 2).copied().unwrap_or(f64::INFINITY)
     }
 }
 
