@@ -1,184 +1,205 @@
 //! `cargo xtask check`: all checks of a change before it is merged, except those that need real servers,
 //! nginx or a browser, which `.ci/run` adds.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Instant;
 
 use cargo_metadata::Package;
 
 use crate::Outcome;
 use crate::members::published;
-use crate::tools::{self, EXTERNAL_TYPES, HACK, TYPOS};
+use crate::tools::{self, DENY, EXTERNAL_TYPES, HACK, TYPOS};
 
 /// Runs the steps whose name contains an argument, or all. Steps whose name contains an argument after
 /// `--except` are left out. The steps after a failed one are run, too.
+///
+/// Most steps keep one processor busy, so two are run at a time; those that measure are run last, alone.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mut arguments = arguments.split(|argument| argument == "--except");
     let wanted = arguments.next().unwrap_or_default();
     let refused = arguments.next().unwrap_or_default();
     let contains = |words: &[String], name: &str| words.iter().any(|word| name.contains(word));
+    let mut steps = steps(&published()?);
+    steps.retain(|step| {
+        (wanted.is_empty() || contains(wanted, &step.name)) && !contains(refused, &step.name)
+    });
+    let in_lane = |lane| steps.iter().filter(move |step| step.lane == lane);
     let mut results = Vec::new();
-    for step in steps(&published()?) {
-        if (wanted.is_empty() || contains(wanted, &step.name)) && !contains(refused, &step.name) {
-            println!("\n=== {}", step.name);
-            let start = Instant::now();
-            let outcome = match step.run() {
-                Ok(true) => "ok".to_owned(),
-                Ok(false) => "skipped: what it needs cannot be installed here".to_owned(),
-                Err(error) => format!("FAILED: {error}"),
-            };
-            println!("--- {}: {outcome}, {} s", step.name, start.elapsed().as_secs());
-            results.push((step.name, start.elapsed().as_secs(), outcome));
-        }
-    }
+    std::thread::scope(|scope| {
+        let beside =
+            scope.spawn(|| in_lane(Lane::Beside).map(Step::run_quietly).collect::<Vec<_>>());
+        results.extend(in_lane(Lane::Main).map(Step::run));
+        results.extend(beside.join().unwrap_or_default());
+    });
+    results.extend(in_lane(Lane::Alone).map(Step::run));
     println!("\n=== summary of cargo xtask check");
-    for (name, seconds, outcome) in &results {
+    for StepResult { name, seconds, outcome } in &results {
         println!("{name:<52} {seconds:>5} s  {outcome}");
     }
-    let fails = |outcome: &str| outcome.starts_with("FAILED");
-    let is_ok = !results.is_empty() && !results.iter().any(|(_, _, outcome)| fails(outcome));
+    // A step of a thread that panicked has no result.
+    let fails = |result: &StepResult| result.outcome.starts_with("FAILED");
+    let is_ok = !steps.is_empty() && results.len() == steps.len() && !results.iter().any(fails);
     Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A check.
 struct Step {
     name: String,
+    lane: Lane,
     environment: Option<(&'static str, &'static str)>,
     program: Program,
     arguments: Vec<String>,
 }
 
+/// When a step is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    /// One after the other.
+    Main,
+    /// Beside those of the main lane, one after the other, with a target folder of its own: cargo locks a target
+    /// folder.
+    Beside,
+    /// After all others, one after the other.
+    Alone,
+}
+
+/// How a step ended.
+struct StepResult {
+    name: String,
+    seconds: u64,
+    outcome: String,
+}
+
 enum Program {
     Cargo,
+    /// This program.
+    Xtask,
     /// A tool, which is installed first.
     Tool(&'static tools::Tool),
-    /// A toolchain of `rustup`, which is installed first.
-    Toolchain(String),
 }
 
 impl Step {
-    /// Runs the step. Returns false if its program cannot be installed.
-    fn run(&self) -> Outcome<bool> {
-        let Some(program) = self.program.installed()? else { return Ok(false) };
-        if self.name == "packages" {
-            remove_unpacked_packages()?;
+    /// Runs the step with its output on that of this process.
+    fn run(&self) -> StepResult {
+        println!("\n=== {}", self.name);
+        let result = self.timed(|command| Ok(command.status()?));
+        println!("--- {}: {}, {} s", result.name, result.outcome, result.seconds);
+        result
+    }
+
+    /// Runs the step, and prints its output when it has ended.
+    fn run_quietly(&self) -> StepResult {
+        let mut printed = Vec::new();
+        let result = self.timed(|command| {
+            let output = command.output()?;
+            printed = [output.stdout, output.stderr].concat();
+            Ok(output.status)
+        });
+        let printed = String::from_utf8_lossy(&printed);
+        let StepResult { name, seconds, outcome } = &result;
+        println!("\n=== {name} (beside the others)\n{printed}--- {name}: {outcome}, {seconds} s");
+        result
+    }
+
+    fn timed(&self, run: impl FnOnce(&mut Command) -> Outcome<ExitStatus>) -> StepResult {
+        let start = Instant::now();
+        let outcome = match self.command().and_then(|mut command| run(&mut command)) {
+            Ok(status) if status.success() => "ok".to_owned(),
+            Ok(status) => format!("FAILED: {status}"),
+            Err(error) => format!("FAILED: {error}"),
+        };
+        StepResult { name: self.name.clone(), seconds: start.elapsed().as_secs(), outcome }
+    }
+
+    /// Returns the command of the step, whose program is installed first if necessary.
+    fn command(&self) -> Outcome<Command> {
+        let mut command = Command::new(self.program.installed()?);
+        command.args(&self.arguments).envs(self.environment);
+        if self.lane == Lane::Beside {
+            let target =
+                std::path::absolute(tools::target_folder(Path::new("target")))?.join("beside");
+            command.env("CARGO_TARGET_DIR", target);
         }
-        let mut command = Command::new(program);
-        let status = command.args(&self.arguments).envs(self.environment).status()?;
-        if status.success() { Ok(true) } else { Err(status.to_string().into()) }
+        Ok(command)
     }
 }
 
 impl Program {
-    fn installed(&self) -> Outcome<Option<PathBuf>> {
-        Ok(match self {
-            Self::Cargo => Some("cargo".into()),
-            Self::Tool(tool) => Some(tool.installed()?),
-            Self::Toolchain(version) => {
-                let install = ["toolchain", "install", version, "--profile", "minimal"];
-                let installed = Command::new("rustup").args(install).status();
-                installed.is_ok_and(|status| status.success()).then(|| "cargo".into())
-            }
-        })
-    }
-}
-
-/// Removes the packages that earlier runs unpacked and built: cargo takes those of the same version for the
-/// same, and would build or use the old ones. Its registry of them has no host.
-fn remove_unpacked_packages() -> io::Result<()> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
-    if let Some(home) = home {
-        remove_beginning_with(&home.join("registry/src"), "-")?;
-    }
-    let target = tools::target_folder(Path::new("target"));
-    remove_beginning_with(&target.join("debug/.fingerprint"), "jaeger-client")
-}
-
-/// Removes the folders in `folder` whose name begins with `prefix`, if there is such a folder.
-fn remove_beginning_with(folder: &Path, prefix: &str) -> io::Result<()> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
-            fs::remove_dir_all(entry.path())?;
+    fn installed(&self) -> Outcome<PathBuf> {
+        match self {
+            Self::Cargo => Ok("cargo".into()),
+            Self::Xtask => Ok(std::env::current_exe()?),
+            Self::Tool(tool) => tool.installed(),
         }
     }
-    Ok(())
 }
 
 /// All checks, in the order in which they run: the fastest to fail first.
 fn steps(published: &[Package]) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut add = |name: &str, program, arguments: &str| {
+    let mut add = |lane, name: &str, program, arguments: &str| {
         let arguments = arguments.split_whitespace().map(str::to_owned).collect();
-        steps.push(Step { name: name.to_owned(), environment: None, program, arguments });
+        steps.push(Step { name: name.to_owned(), lane, environment: None, program, arguments });
     };
     let packages: String =
         published.iter().map(|package| format!(" --package {}", package.name)).collect();
     let with_features = || published.iter().filter(|package| !package.features.is_empty());
 
-    add("format", Program::Cargo, "fmt --all --check");
-    add("spelling", Program::Tool(&TYPOS), "--format brief");
+    add(Lane::Main, "format", Program::Cargo, "fmt --all --check");
     let deny_warnings = "-- -D warnings";
-    add("lints", Program::Cargo, &format!("clippy --workspace --all-targets {deny_warnings}"));
+    let clippy = format!("clippy --workspace --all-targets --all-features {deny_warnings}");
+    add(Lane::Main, "lints: all features", Program::Cargo, &clippy);
     for package in with_features() {
         let name = &package.name;
-        let clippy = format!("clippy --package {name}");
-        let without = format!("{clippy} --no-default-features --all-targets {deny_warnings}");
-        add(&format!("lints: {name} without features"), Program::Cargo, &without);
-        for feature in features(package) {
-            let alone = format!("{clippy} --no-default-features --features {feature}");
-            add(
-                &format!("lints: {name} with {feature} alone"),
-                Program::Cargo,
-                &format!("{alone} {deny_warnings}"),
-            );
-        }
-        let all = format!("{clippy} --all-features --all-targets {deny_warnings}");
-        add(&format!("lints: {name} with all features"), Program::Cargo, &all);
+        let without =
+            format!("clippy --package {name} --no-default-features --all-targets {deny_warnings}");
+        add(Lane::Main, &format!("lints: {name} without features"), Program::Cargo, &without);
     }
-    let pairs = format!("hack check --feature-powerset --depth 2{packages}");
-    add("features two by two", Program::Tool(&HACK), &pairs);
+    // Each feature alone, each two, and all.
+    let pairs = "hack clippy --feature-powerset --depth 2 --exclude-features default";
+    let pairs = format!("{pairs}{packages} {deny_warnings}");
+    add(Lane::Main, "lints: features two by two", Program::Tool(&HACK), &pairs);
 
-    add("tests: workspace", Program::Cargo, "test --workspace");
-    for package in with_features().filter(|package| package.name != "jaeger-client") {
-        let name = &package.name;
-        let all = format!("test --package {name} --all-features");
-        add(&format!("tests: {name} with all features"), Program::Cargo, &all);
-    }
+    add(Lane::Main, "tests: workspace", Program::Cargo, "test --workspace");
+    let members: String = with_features()
+        .filter(|package| package.name != "jaeger-client")
+        .map(|package| format!(" --package {}", package.name))
+        .collect();
+    let tests = format!("test --all-features{members}");
+    add(Lane::Main, "tests: integrations with all features", Program::Cargo, &tests);
+    add(Lane::Main, "documentation", Program::Cargo, "doc --workspace --no-deps --all-features");
+    let private = "doc --workspace --no-deps --all-features --document-private-items";
+    add(Lane::Main, "documentation of private items", Program::Cargo, private);
 
-    add("contracts", Program::Cargo, "xtask contracts");
-    add("contracts: http", Program::Cargo, "bench -p jaeger-client-http");
-    add("contracts: reqwest", Program::Cargo, "bench -p jaeger-client-reqwest");
-    add("contracts: otlp", Program::Cargo, "bench --features otlp --bench otlp");
-    add("contracts: tracing", Program::Cargo, "bench -p jaeger-client-tracing");
-
+    add(Lane::Beside, "spelling", Program::Tool(&TYPOS), "--format brief");
+    // Advisories need a list from the network, and are checked separately: `cargo deny check advisories`.
+    let deny = "--all-features check licenses bans sources";
+    add(Lane::Beside, "licences and sources of dependencies", Program::Tool(&DENY), deny);
     let ours = "--package peer-jaeger-client --package peer-jaeger-client-tracing";
     let comparison = format!("check --locked --manifest-path compare/Cargo.toml {ours}");
-    add("comparison with other clients", Program::Cargo, &comparison);
-    add("lowest versions of dependencies", Program::Cargo, "xtask lowest-versions");
-    add("licences and sources of dependencies", Program::Cargo, "xtask deny");
+    add(Lane::Beside, "comparison with other clients", Program::Cargo, &comparison);
+    add(
+        Lane::Beside,
+        "packages, with the lowest versions of dependencies and Rust",
+        Program::Xtask,
+        "lowest-versions",
+    );
     let is_library = |package: &&Package| package.targets.iter().any(|target| target.is_lib());
     for package in published.iter().filter(is_library) {
         let name = format!("public types: {}", package.name);
         let path = &package.manifest_path;
         let check = format!("check-external-types --all-features --manifest-path {path}");
-        add(&name, Program::Tool(&EXTERNAL_TYPES), &check);
+        add(Lane::Beside, &name, Program::Tool(&EXTERNAL_TYPES), &check);
     }
-    let oldest = published.iter().find_map(|package| package.rust_version.as_ref());
-    if let Some(oldest) = oldest {
-        let check = format!("+{oldest} check --all-features{packages}");
-        add(&format!("oldest Rust: {oldest}"), Program::Toolchain(oldest.to_string()), &check);
-    }
-    add("packages", Program::Cargo, &format!("package --allow-dirty{packages}"));
-    add("documentation", Program::Cargo, "doc --workspace --no-deps --all-features");
-    let private = "doc --workspace --no-deps --document-private-items";
-    add("documentation of private items", Program::Cargo, private);
+
+    // These count instructions, which the load does not change.
+    add(Lane::Beside, "contracts: http", Program::Cargo, "bench -p jaeger-client-http");
+    add(Lane::Beside, "contracts: reqwest", Program::Cargo, "bench -p jaeger-client-reqwest");
+    add(Lane::Beside, "contracts: otlp", Program::Cargo, "bench --features otlp --bench otlp");
+    add(Lane::Beside, "contracts: tracing", Program::Cargo, "bench -p jaeger-client-tracing");
+    // These measure time, too.
+    add(Lane::Alone, "contracts", Program::Xtask, "contracts");
 
     for step in &mut steps {
         if step.name.starts_with("documentation") {
@@ -192,29 +213,30 @@ fn steps(published: &[Package]) -> Vec<Step> {
     steps
 }
 
-/// The features of a package that a user can name, without `default`.
-fn features(package: &Package) -> BTreeSet<&str> {
-    package.features.keys().map(String::as_str).filter(|name| *name != "default").collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn each_feature_of_the_core_is_linted_alone() {
-        let steps = steps(&published().unwrap());
-        for feature in ["tokio", "http", "remote-sampler", "collector-http", "tls", "otlp"] {
-            let name = format!("lints: jaeger-client with {feature} alone");
-            assert!(steps.iter().any(|step| step.name == name), "{name}");
+    fn what_measures_is_run_alone_and_what_is_run_beside_has_a_folder_of_its_own() {
+        for step in steps(&published().unwrap()) {
+            assert_eq!(
+                step.lane == Lane::Alone,
+                step.name.starts_with("contracts"),
+                "{}",
+                step.name
+            );
+            let command = Step { program: Program::Cargo, ..step }.command().unwrap();
+            let folder = command.get_envs().find(|(name, _)| *name == "CARGO_TARGET_DIR");
+            assert_eq!(folder.is_some(), step.lane == Lane::Beside);
         }
     }
 
     #[test]
-    fn only_what_is_published_is_packaged() {
+    fn the_features_of_what_is_published_are_checked() {
         let steps = steps(&published().unwrap());
-        let packages = steps.iter().find(|step| step.name == "packages").unwrap();
-        let names = |name: &str| packages.arguments.iter().any(|argument| argument == name);
+        let pairs = steps.iter().find(|step| step.name == "lints: features two by two").unwrap();
+        let names = |name: &str| pairs.arguments.iter().any(|argument| argument == name);
         assert!(names("jaeger-client") && names("jaeger-client-tracing"));
         assert!(!names("xtask") && !names("interop"));
     }

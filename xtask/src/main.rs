@@ -5,8 +5,7 @@
 //! `cargo xtask contracts` holds the hot path to its instruction and allocation counts.
 //! `cargo xtask features` measures what each feature adds to a program.
 //! `cargo xtask flood` runs a tracer at the maximum rate, and compares its accounting with a sink's counts.
-//! `cargo xtask lowest-versions` builds the published crates with the lowest versions of dependencies.
-//! `cargo xtask deny` checks the licences and sources of all dependencies.
+//! `cargo xtask lowest-versions` builds the packages with the lowest versions of dependencies and Rust.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool talks to its terminal")]
 #![allow(clippy::disallowed_methods, reason = "a tool measures time and starts threads")]
@@ -16,7 +15,6 @@ mod cases;
 mod check;
 mod compare;
 mod contracts;
-mod deny;
 mod features;
 mod flood;
 mod lowest;
@@ -43,7 +41,6 @@ fn main() -> ExitCode {
         "features" => features::run(rest),
         "flood" => flood::run(rest),
         "lowest-versions" => lowest::run(rest),
-        "deny" => deny::run(),
         "sink" => sink::run(),
         _ => {
             eprintln!("{USAGE}");
@@ -72,7 +69,5 @@ usage: cargo xtask <task>
   flood [--seconds 5] [--producers 2] [--queue-size SPANS] [--queue-bytes BYTES]
                                     root spans as fast as they go to a sink on loopback; exit 1 if
                                     a span is lost uncounted or the accounting does not balance
-  lowest-versions [NAME]            builds the published crates with the lowest versions of their
-                                    dependencies; exit 1 if one does not
-  deny                              licences, bans and sources of dependencies by cargo-deny, which
-                                    is installed below target/ if it is not there";
+  lowest-versions [NAME]            packages what is published, and builds it with the lowest versions of
+                                    its dependencies and of Rust; exit 1 if one does not";

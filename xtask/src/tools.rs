@@ -34,9 +34,14 @@ impl Tool {
         let root = std::path::absolute(target_folder(Path::new("target")).join("tools"))?;
         let program = root.join("bin").join(self.binary);
         if !self.is_listed(&root) {
+            // Without optimization: each is compiled for minutes and runs for seconds.
             let status = Command::new("cargo")
-                .args(["install", self.package, "--locked", "--version", self.version, "--root"])
+                .args(["install", self.package, "--locked", "--debug", "--version", self.version])
+                .arg("--root")
                 .arg(&root)
+                .arg("--target-dir")
+                .arg(root.join("build"))
+                .env("CARGO_PROFILE_DEV_DEBUG", "0")
                 .status()?;
             if !status.success() {
                 return Err(format!("{} could not be installed", self.package).into());
