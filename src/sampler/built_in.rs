@@ -40,8 +40,8 @@ impl<'a> BuiltIn<'a> {
     }
 }
 
-/// Returns whether a sampler, or a value in it, has a destructor of the application, which may be waited for.
-pub(crate) fn has_foreign_destructor(sampler: &impl Sampler) -> bool {
+/// Returns whether a sampler, or a value in it, has a destructor of the user, which may be waited for.
+pub(crate) fn has_user_destructor(sampler: &impl Sampler) -> bool {
     has_destructor(sampler) && holds_other_values(sampler)
 }
 

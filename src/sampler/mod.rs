@@ -38,7 +38,7 @@ use crate::redact;
 
 #[doc(hidden)]
 pub use self::built_in::BuiltIn;
-pub(crate) use self::built_in::has_foreign_destructor;
+pub(crate) use self::built_in::has_user_destructor;
 #[doc(hidden)]
 pub use self::decision::DecisionById;
 use self::decision::SamplerTags;

@@ -12,7 +12,7 @@ use crate::metrics::MetricsFactory;
 use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
 use crate::reporter::{Destination, InMemoryReporter, SendOptions};
-use crate::sampler::{ConstSampler, Sampler, guarded, has_foreign_destructor};
+use crate::sampler::{ConstSampler, Sampler, guarded, has_user_destructor};
 use crate::saved::SavedBatchesConfig;
 use crate::span::{Observer, OwnedTagValue, SpanOptions};
 use crate::tail::TailSamplingConfig;
@@ -125,7 +125,7 @@ impl TracerBuilder {
 
     /// Sets the sampler; by default every trace is recorded.
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
-        self.has_destructors |= has_foreign_destructor(&sampler);
+        self.has_destructors |= has_user_destructor(&sampler);
         self.sampler = guarded(sampler);
         self
     }

@@ -16,7 +16,7 @@ use crate::redact;
 use crate::sampler::{
     ConstSampler, DEFAULT_MAX_OPERATIONS, DEFAULT_RATE, DEFAULT_REFRESH_INTERVAL,
     DEFAULT_SAMPLING_SERVER_URL, GuardedSampler, ProbabilisticSampler, Sampler, SamplerParams,
-    has_foreign_destructor,
+    has_user_destructor,
 };
 
 /// The builder of a [`RemoteSampler`].
@@ -84,7 +84,7 @@ impl RemoteSamplerBuilder {
     /// Sets a sampler until the first response, in place of a probability. It is neither started
     /// nor closed.
     pub fn initial(mut self, sampler: impl Sampler + 'static) -> Self {
-        self.holds_other_values |= has_foreign_destructor(&sampler);
+        self.holds_other_values |= has_user_destructor(&sampler);
         self.initial = Some(recognized(sampler));
         self
     }
