@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use super::active::Scope;
 use super::owned::OwnedSpan;
-use super::prepared::PreparedSpan;
 use super::record::SharedRecord;
 use super::repr::{RecordHandle, Repr, Span};
 
@@ -55,13 +54,6 @@ impl CompactSpan {
     #[inline]
     pub fn span(&self) -> Span {
         self.handle.to_span()
-    }
-
-    /// Returns a copy of what the span was prepared with, if it was started by
-    /// [`PreparedSpan::try_start_keeping`] and is not recorded; `None` of a span without a tracer.
-    #[doc(hidden)]
-    pub fn prepared_again(&self) -> Option<PreparedSpan> {
-        PreparedSpan::of_kept(self.handle.get()?)
     }
 
     /// Makes the span the active one of this thread, as [`Span::activate`] does.

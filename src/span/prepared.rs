@@ -11,7 +11,7 @@ use super::builder::Parent;
 use super::compact::CompactSpan;
 use super::context::SpanContext;
 use super::counters::Stripe;
-use super::lifecycle::prepare::{start_fast_keeping, start_fast_retaining};
+use super::lifecycle::prepare::{start_fast_retaining, start_fast_storing};
 use super::lifecycle::start::UnstartedSpan;
 use super::lifecycle::unstarted_tags;
 use super::owned::OwnedSpan;
@@ -338,13 +338,13 @@ impl PreparedSpan {
     /// after all.
     #[doc(hidden)]
     #[inline]
-    pub fn try_start_keeping(&mut self) -> Option<(CompactSpan, bool)> {
+    pub fn try_start_storing(&mut self) -> Option<(CompactSpan, bool)> {
         if !self.runs_no_callbacks() {
             return None;
         }
         let mut taken = self.record.0.take()?;
         let stripe = taken.stripe.take()?;
-        let (started, is_recording) = start_fast_keeping(taken, stripe, self.joins);
+        let (started, is_recording) = start_fast_storing(taken, stripe, self.joins);
         Some((CompactSpan::recorded(started), is_recording))
     }
 
@@ -355,19 +355,6 @@ impl PreparedSpan {
         let calls_nothing =
             |stripe: &Arc<Stripe>| stripe.start.runs_no_callbacks && !stripe.is_forked();
         stripe.is_some_and(calls_nothing) && !self.has_extras && self.follows_from.is_none()
-    }
-
-    /// Makes a copy of what a live span keeps, without a parent.
-    pub(in crate::span) fn of_kept(record: &SpanRecord) -> Option<Self> {
-        let stripe = record.stripe.as_ref()?;
-        let copy = record::copy_of(&mut *record.lock()?, stripe);
-        Some(Self {
-            record: PreparedRecord(Some(copy)),
-            has_extras: false,
-            parent_kind: ParentKind::None,
-            joins: false,
-            follows_from: None,
-        })
     }
 
     /// Returns whether it can be started: it was not started before, or the span was not recorded.
@@ -412,6 +399,25 @@ impl PreparedSpan {
             (*parent_kind, *joins) = (ParentKind::None, false);
         }
         span
+    }
+}
+
+impl CompactSpan {
+    /// Returns a copy of what the span was prepared with, without a parent, if it was started by
+    /// [`PreparedSpan::try_start_storing`] and is not recorded; `None` of a span without a tracer.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn prepared_again(&self) -> Option<PreparedSpan> {
+        let record = self.handle().get()?;
+        let stripe = record.stripe.as_ref()?;
+        let copy = record::copy_of(&mut *record.lock()?, stripe);
+        Some(PreparedSpan {
+            record: PreparedRecord(Some(copy)),
+            has_extras: false,
+            parent_kind: ParentKind::None,
+            joins: false,
+            follows_from: None,
+        })
     }
 }
 

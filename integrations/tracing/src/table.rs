@@ -45,7 +45,7 @@ pub(crate) enum State {
     Live,
     /// The span has begun, is not recorded, and keeps the data for its start, which is copied where it is
     /// [needed](Slot::retained).
-    Keeping,
+    Retaining,
 }
 
 impl Slot {
@@ -64,23 +64,23 @@ impl Slot {
     pub(crate) fn try_start(&mut self) {
         if self.state == State::Pending
             && let Some(pending) = &mut self.pending
-            && let Some((span, is_recording)) = pending.try_start_keeping()
+            && let Some((span, is_recording)) = pending.try_start_storing()
         {
             // Nothing is left of it, which a drop would look for.
             mem::forget(self.pending.take());
-            self.state = if is_recording { State::Live } else { State::Keeping };
+            self.state = if is_recording { State::Live } else { State::Retaining };
             self.span = Some(span);
         }
     }
 
     /// Returns whether the data for the start is still there.
     pub(crate) fn has_retained(&self) -> bool {
-        self.state == State::Keeping || self.pending.is_some()
+        self.state == State::Retaining || self.pending.is_some()
     }
 
     /// Returns the data for the start, if it is still there.
     pub(crate) fn retained(&mut self) -> &mut Option<PreparedSpan> {
-        if self.state == State::Keeping {
+        if self.state == State::Retaining {
             self.state = State::Live;
             self.pending = self.span.as_ref().and_then(CompactSpan::prepared_again);
         }
@@ -90,7 +90,7 @@ impl Slot {
     /// Returns whether the span has begun, and is only to be ended.
     #[inline]
     fn is_plain(&self) -> bool {
-        matches!(self.state, State::Live | State::Keeping)
+        matches!(self.state, State::Live | State::Retaining)
             && self.status.is_none()
             && self.status_message.is_none()
             && self.last_exit.is_none()

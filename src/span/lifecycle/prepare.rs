@@ -84,7 +84,7 @@ pub(in crate::span) fn start_fast_retaining(
 /// Starts a prepared span that is on the fast path, and returns whether it is recorded. If it is not, its options stay
 /// in the record.
 #[inline]
-pub(in crate::span) fn start_fast_keeping(
+pub(in crate::span) fn start_fast_storing(
     mut owned: OwnedRecord,
     stripe: Arc<Stripe>,
     joins: bool,

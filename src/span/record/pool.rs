@@ -142,7 +142,7 @@ pub(in crate::span) fn recycle_unstarted(mut record: OwnedRecord) {
     if let Some(stripe) = record.stripe.take_if(|stripe| !stripe.may_be_retained_here()) {
         release(stripe);
     }
-    if record.clear_and_keep() {
+    if record.clear_but_tracer() {
         return_to_pool(record);
     }
 }

@@ -513,7 +513,7 @@ fn a_span_that_is_not_recorded_keeps_what_it_was_prepared_with() {
     let start = |parent: Option<SpanContext>| {
         let mut prepared = tracer.prepare_span("op");
         prepared.set_tag("k", 1).set_parent(parent);
-        let (span, is_recording) = prepared.try_start_keeping().unwrap();
+        let (span, is_recording) = prepared.try_start_storing().unwrap();
         assert!(!prepared.is_retained());
         assert_eq!(span.span().is_recording(), is_recording);
         (span, is_recording)
