@@ -11,10 +11,11 @@ use super::builder::Parent;
 use super::compact::CompactSpan;
 use super::context::SpanContext;
 use super::counters::Stripe;
+use super::lifecycle::prepare::{start_fast_retaining, start_fast_storing};
 use super::lifecycle::start::UnstartedSpan;
 use super::lifecycle::unstarted_tags;
 use super::owned::OwnedSpan;
-use super::record::{self, OwnedRecord, ParentKind, ReferenceSink, Start};
+use super::record::{self, OwnedRecord, ParentKind, ReferenceSink, SpanRecord, Start};
 use super::repr::Span;
 use super::set_tag::IntoTagValue;
 use super::tag::TagValue;
@@ -51,7 +52,6 @@ use crate::encoding::{ReferenceKind, SpanDraft, TagKey};
 /// ```
 #[must_use = "a span is started by `start`"]
 pub struct PreparedSpan {
-    stripe: Arc<Stripe>,
     record: PreparedRecord,
     has_extras: bool,
     parent_kind: ParentKind,
@@ -61,7 +61,8 @@ pub struct PreparedSpan {
     follows_from: Option<Box<Vec<SpanContext>>>,
 }
 
-/// A record, which goes back to the pool if no span is started with it. There is one until then.
+/// A record, which goes back to the pool if no span is started with it. There is one until then, and it refers to
+/// the tracer.
 struct PreparedRecord(Option<OwnedRecord>);
 
 impl PreparedRecord {
@@ -88,11 +89,11 @@ impl PreparedSpan {
     #[inline(always)]
     pub(crate) fn new(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Self {
         let mut record = record::take();
+        record.set_tracer(stripe);
         let data = record.data.get_mut();
         data.draft.set_first_name(name);
         data.start_now(stripe);
         Self {
-            stripe: Arc::clone(stripe),
             record: PreparedRecord(Some(record)),
             has_extras: false,
             parent_kind: ParentKind::None,
@@ -117,12 +118,11 @@ impl PreparedSpan {
         value.set_with(
             #[inline(always)]
             |value| {
-                let Self { stripe, record, has_extras, .. } = self;
+                let Self { record, has_extras, .. } = self;
                 if let Some(record) = &mut record.0
-                    && !unstarted_tags::try_tag(record, stripe, key, value)
+                    && !unstarted_tags::try_tag(record, key, value)
                 {
-                    *has_extras |=
-                        unstarted_tags::set_tag_cold(record, stripe, key.as_str(), value);
+                    *has_extras |= unstarted_tags::set_prepared_cold(record, key.as_str(), value);
                 }
             },
         );
@@ -149,9 +149,11 @@ impl PreparedSpan {
 
     #[inline(always)]
     fn tag(&mut self, key: &str, value: TagValue<'_>) {
-        let Self { stripe, record, has_extras, .. } = self;
-        if let Some(record) = &mut record.0 {
-            unstarted_tags::set_tag(record, stripe, has_extras, (key, value));
+        let Self { record, has_extras, .. } = self;
+        if let Some(record) = &mut record.0
+            && !unstarted_tags::try_tag(record, key, value)
+        {
+            *has_extras |= unstarted_tags::set_prepared_cold(record, key, value);
         }
     }
 
@@ -193,8 +195,10 @@ impl PreparedSpan {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn set_start_time(&mut self, time: SystemTime) -> &mut Self {
-        let wall = self.stripe.checked_nanos("set_start_time", time);
-        if let Some(record) = &mut self.record.0 {
+        if let Some(record) = &mut self.record.0
+            && let Some(stripe) = &record.stripe
+        {
+            let wall = stripe.checked_nanos("set_start_time", time);
             record.data.get_mut().set_start(Start::Explicit { wall });
         }
         self
@@ -220,9 +224,11 @@ impl PreparedSpan {
     /// Goes on with a record that has everything but the parent.
     #[cold]
     fn remove_parent(&mut self) {
-        if let Some(mut record) = self.record.0.take() {
-            self.record =
-                PreparedRecord::without_parent(record::copy_of(&mut record), &mut self.has_extras);
+        if let Some(mut record) = self.record.0.take()
+            && let SpanRecord { stripe: Some(stripe), data, .. } = &mut *record
+        {
+            let copy = record::copy_of(data.get_mut(), stripe);
+            self.record = PreparedRecord::without_parent(copy, &mut self.has_extras);
             (self.parent_kind, self.joins) = (ParentKind::None, false);
             record::recycle_unstarted(record);
         }
@@ -312,19 +318,43 @@ impl PreparedSpan {
     /// ```
     #[inline]
     pub fn try_start_compact(&mut self) -> Option<CompactSpan> {
-        let Self { stripe, record, has_extras, parent_kind, joins, follows_from } = self;
-        let may_call_back = !stripe.start.runs_no_callbacks || stripe.is_forked();
-        if may_call_back || *has_extras || follows_from.is_some() {
+        if !self.runs_no_callbacks() {
             return None;
         }
-        let taken = record.0.take()?;
-        let unstarted = UnstartedSpan::prepared(stripe, taken, false, (*parent_kind, *joins));
-        let (started, retained) = unstarted.start_fast_retaining();
+        let Self { record, has_extras, parent_kind, joins, .. } = self;
+        let mut taken = record.0.take()?;
+        let stripe = taken.stripe.take()?;
+        let (started, retained) = start_fast_retaining(taken, stripe, *joins);
         if let Some(retained) = retained {
             *record = PreparedRecord::without_parent(retained, has_extras);
             (*parent_kind, *joins) = (ParentKind::None, false);
         }
         Some(CompactSpan::recorded(started))
+    }
+
+    /// Starts the span, as [`try_start_compact`](Self::try_start_compact) does, and returns whether it is recorded. If
+    /// it is not, it keeps what it was prepared with, and nothing is retained here:
+    /// [`CompactSpan::prepared_again`] makes a copy where that is needed. What is kept is sent if the trace is recorded
+    /// after all.
+    #[doc(hidden)]
+    #[inline]
+    pub fn try_start_storing(&mut self) -> Option<(CompactSpan, bool)> {
+        if !self.runs_no_callbacks() {
+            return None;
+        }
+        let mut taken = self.record.0.take()?;
+        let stripe = taken.stripe.take()?;
+        let (started, is_recording) = start_fast_storing(taken, stripe, self.joins);
+        Some((CompactSpan::recorded(started), is_recording))
+    }
+
+    /// Returns whether the start calls nothing of the application.
+    #[inline(always)]
+    fn runs_no_callbacks(&self) -> bool {
+        let stripe = self.record.0.as_ref().and_then(|record| record.stripe.as_ref());
+        let calls_nothing =
+            |stripe: &Arc<Stripe>| stripe.start.runs_no_callbacks && !stripe.is_forked();
+        stripe.is_some_and(calls_nothing) && !self.has_extras && self.follows_from.is_none()
     }
 
     /// Returns whether it can be started: it was not started before, or the span was not recorded.
@@ -346,7 +376,8 @@ impl PreparedSpan {
 
     /// Returns whether the span will be of the tracer.
     pub(in crate::span) fn belongs_to(&self, stripe: &Stripe) -> bool {
-        self.stripe.is_same(stripe)
+        let own = self.record.0.as_ref().and_then(|record| record.stripe.as_ref());
+        own.is_some_and(|own| own.is_same(stripe))
     }
 
     #[inline(always)]
@@ -354,9 +385,11 @@ impl PreparedSpan {
         &mut self,
         start: impl FnOnce(UnstartedSpan<'_>) -> (Span, Option<OwnedRecord>),
     ) -> Span {
-        let Self { stripe, record, has_extras, parent_kind, joins, follows_from } = self;
+        let Self { record, has_extras, parent_kind, joins, follows_from } = self;
         let Some(taken) = record.0.take() else { return Span::none() };
-        let unstarted = UnstartedSpan::prepared(stripe, taken, *has_extras, (*parent_kind, *joins));
+        let Some(stripe) = taken.stripe.clone() else { return Span::none() };
+        let unstarted =
+            UnstartedSpan::prepared(&stripe, taken, *has_extras, (*parent_kind, *joins));
         let (span, retained) = start(unstarted);
         for context in follows_from.iter().flat_map(|contexts| &**contexts) {
             span.add_follows_from(context);
@@ -366,6 +399,25 @@ impl PreparedSpan {
             (*parent_kind, *joins) = (ParentKind::None, false);
         }
         span
+    }
+}
+
+impl CompactSpan {
+    /// Returns a copy of what the span was prepared with, without a parent, if it was started by
+    /// [`PreparedSpan::try_start_storing`] and is not recorded; `None` of a span without a tracer.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn prepared_again(&self) -> Option<PreparedSpan> {
+        let record = self.handle().get()?;
+        let stripe = record.stripe.as_ref()?;
+        let copy = record::copy_of(&mut *record.lock()?, stripe);
+        Some(PreparedSpan {
+            record: PreparedRecord(Some(copy)),
+            has_extras: false,
+            parent_kind: ParentKind::None,
+            joins: false,
+            follows_from: None,
+        })
     }
 }
 

@@ -240,7 +240,7 @@ const CASES: &[Case] = &[
             drop(span.tag("http.status_code", black_box(200)).tag("error", false).start());
         })
     })
-    .within(825, 825, 0)
+    .within(770, 770, 0)
     .in_time(1, 240),
     Case::new("root + 3 tags at once", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -254,7 +254,7 @@ const CASES: &[Case] = &[
             drop(tracer.span("GET /orders").tags(&tags_of_slice(black_box(200))).start());
         })
     })
-    .within(960, 960, 0)
+    .within(905, 905, 0)
     .in_time(1, 240),
     Case::new("child + 3 tags + log of 2 fields", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;

@@ -292,7 +292,7 @@ impl Spans {
         let mut specials = Specials::default();
         let counters = &self.counters;
         let started = match self.table.get(id) {
-            Some(slot) if slot.pending.is_none() => slot.span.as_ref().map(CompactSpan::span),
+            Some(slot) if !slot.has_retained() => slot.span.as_ref().map(CompactSpan::span),
             _ => None,
         };
         if let Some(mut span) = started {
@@ -321,7 +321,7 @@ impl Spans {
         for _ in 0..MAX_TRIES {
             {
                 let mut slot = self.table.get(id)?;
-                if let Some(pending) = &mut slot.pending {
+                if let Some(pending) = slot.retained() {
                     replace_tags(pending, fields, specials);
                 }
                 if slot.state != State::Starting {
@@ -340,7 +340,7 @@ impl Spans {
         };
         let span = {
             let Some(mut slot) = self.table.get(id) else { return };
-            if let Some(pending) = &mut slot.pending {
+            if let Some(pending) = slot.retained() {
                 pending.add_follows_from(&context);
             }
             if slot.state == State::Pending {
@@ -365,14 +365,14 @@ impl Spans {
                 }
                 return;
             }
-            Some(mut slot) => (slot.span.as_ref().map(CompactSpan::span), slot.pending.take()),
+            Some(mut slot) => (slot.span.as_ref().map(CompactSpan::span), slot.retained().take()),
             None => (None, None),
         };
         let Some(span) = span.or_else(|| self.live(id)) else {
             return self.counters.count(&self.counters.parents_refused);
         };
         // Another thread may just have started it.
-        let retained = retained.or_else(|| self.table.get(id)?.pending.take());
+        let retained = retained.or_else(|| self.table.get(id)?.retained().take());
         if let Some(mut retained) = retained {
             // The tracer has kept nothing of it, but all of it is here.
             retained.set_parent(parent);

@@ -25,8 +25,8 @@ pub(crate) struct Slot {
     pub(crate) state: State,
     /// The span, once it has begun.
     pub(crate) span: Option<CompactSpan>,
-    /// The data for the start. It stays for the first span of an unsampled trace, which may yet
-    /// become part of a sampled one.
+    /// The data for the start. It is needed again for the first span of an unsampled trace, which may yet become part
+    /// of a sampled one.
     pub(crate) pending: Option<PreparedSpan>,
     pub(crate) status: Option<Status>,
     pub(crate) status_message: Option<Box<str>>,
@@ -43,6 +43,9 @@ pub(crate) enum State {
     Starting,
     /// The span has begun.
     Live,
+    /// The span has begun, is not recorded, and keeps the data for its start, which is copied where it is
+    /// [needed](Slot::retained).
+    Retaining,
 }
 
 impl Slot {
@@ -61,20 +64,33 @@ impl Slot {
     pub(crate) fn try_start(&mut self) {
         if self.state == State::Pending
             && let Some(pending) = &mut self.pending
-            && let Some(span) = pending.try_start_compact()
+            && let Some((span, is_recording)) = pending.try_start_storing()
         {
-            if !pending.is_retained() {
-                self.pending = None;
-            }
-            self.state = State::Live;
+            // Nothing is left of it, which a drop would look for.
+            mem::forget(self.pending.take());
+            self.state = if is_recording { State::Live } else { State::Retaining };
             self.span = Some(span);
         }
+    }
+
+    /// Returns whether the data for the start is still there.
+    pub(crate) fn has_retained(&self) -> bool {
+        self.state == State::Retaining || self.pending.is_some()
+    }
+
+    /// Returns the data for the start, if it is still there.
+    pub(crate) fn retained(&mut self) -> &mut Option<PreparedSpan> {
+        if self.state == State::Retaining {
+            self.state = State::Live;
+            self.pending = self.span.as_ref().and_then(CompactSpan::prepared_again);
+        }
+        &mut self.pending
     }
 
     /// Returns whether the span has begun, and is only to be ended.
     #[inline]
     fn is_plain(&self) -> bool {
-        self.state == State::Live
+        matches!(self.state, State::Live | State::Retaining)
             && self.status.is_none()
             && self.status_message.is_none()
             && self.last_exit.is_none()

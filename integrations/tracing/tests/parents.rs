@@ -71,9 +71,13 @@ fn follows_from_is_a_reference_before_and_after_the_span_is_entered_and_never_a_
 #[test]
 fn a_parent_from_elsewhere_can_be_given_at_every_stage_of_a_span() {
     type Stage = fn(&tracing::Span);
-    let stages: [(&str, Stage); 5] = [
+    let stages: [(&str, Stage); 6] = [
         ("new", |_| {}),
         ("entered", |span| span.in_scope(|| {})),
+        ("recorded", |span| {
+            span.in_scope(|| {});
+            span.record("between", 3);
+        }),
         ("logged", |span| span.in_scope(|| info!("first"))),
         ("asked", |span| drop(span.context())),
         ("with child", |span| span.in_scope(|| drop(info_span!("child")))),
@@ -84,7 +88,7 @@ fn a_parent_from_elsewhere_can_be_given_at_every_stage_of_a_span() {
                 let tracer = Tracer::builder("svc").sampler(ConstSampler::new(sampled_here));
                 let traced = Traced::with(tracer, |layer| layer);
                 let spans = traced.run(|| {
-                    let span = info_span!("serve", early = 1, late = Empty);
+                    let span = info_span!("serve", early = 1, between = Empty, late = Empty);
                     reach(&span);
                     span.set_parent(remote(9, flags));
                     span.record("late", 2);
@@ -105,6 +109,8 @@ fn a_parent_from_elsewhere_can_be_given_at_every_stage_of_a_span() {
                 assert_eq!((span.trace, span.parent), (remote(9, 1).trace_id(), SpanId::new(77)));
                 assert_eq!(span.tag("early"), Some(&Value::Long(1)), "{case}");
                 assert_eq!(span.tag("late"), Some(&Value::Long(2)), "{case}");
+                let between = (stage == "recorded").then_some(&Value::Long(3));
+                assert_eq!(span.tag("between"), between, "{case}");
                 assert!(spans.named("below").is_child_of(span), "{case}");
                 assert_eq!(span.logs.len(), 1 + usize::from(stage == "logged" && sampled_here));
                 let stats = traced.tracer.stats();

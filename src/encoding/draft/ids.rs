@@ -154,6 +154,13 @@ impl Ids {
     pub(crate) fn begin(&mut self, trace: TraceId) {
         (self.trace, self.span) = (trace, SpanId::new(trace.low()));
         self.parent = SpanId::NONE;
+        self.encode_first();
+    }
+
+    /// Encodes the fields of the first span of a trace, which has the id of the trace.
+    #[inline(always)]
+    pub(crate) fn encode_first(&mut self) {
+        let trace = self.trace;
         let (fields, low) = (&mut self.fields, Varint::of_id(trace.low()));
         let low_end = fields.put_id(0, &low);
         let trace_end = fields.put_rare(low_end, trace.high());

@@ -134,6 +134,23 @@ impl TagBuffer {
         }
     }
 
+    /// Puts tags before those that are here, by moves of fixed size. Returns false if these are longer than such a
+    /// move, or there is no memory yet.
+    #[inline(always)]
+    pub(crate) fn try_prepend(&mut self, tags: &ShortTags) -> bool {
+        let (len, at) = (self.len(), tags.len.min(SHORT_TAGS));
+        let Some(room) = self.room.first_chunk_mut::<{ 2 * SHORT_TAGS }>() else { return false };
+        if len > SHORT_TAGS {
+            return false;
+        }
+        let mut moved = [0; SHORT_TAGS];
+        moved.copy_from_slice(&room[..SHORT_TAGS]);
+        room[..SHORT_TAGS].copy_from_slice(&tags.bytes);
+        room[at..at + SHORT_TAGS].copy_from_slice(&moved);
+        self.set_len(at + len);
+        true
+    }
+
     #[cold]
     #[inline(never)]
     fn extend_cold(&mut self, tags: &ShortTags) {
@@ -334,6 +351,24 @@ fn nothing() -> &'static [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_are_put_before_others_that_are_no_longer_than_one_move() {
+        let before = ShortTags::new(&[7; 30]).unwrap();
+        for (len, fits) in [(1, true), (64, true), (65, false)] {
+            let mut buffer = TagBuffer::default();
+            buffer.extend(&vec![1; len]);
+            assert_eq!(buffer.try_prepend(&before), fits, "{len}");
+            let expected = [vec![7; if fits { 30 } else { 0 }], vec![1; len]].concat();
+            assert_eq!(buffer.bytes(), expected);
+        }
+        let full = ShortTags::new(&[7; SHORT_TAGS]).unwrap();
+        let mut buffer = TagBuffer::default();
+        assert!(!buffer.try_prepend(&full), "there is no memory yet");
+        buffer.extend(&[1; SHORT_TAGS]);
+        assert!(buffer.try_prepend(&full));
+        assert_eq!(buffer.bytes(), [[7; SHORT_TAGS], [1; SHORT_TAGS]].concat());
+    }
 
     #[test]
     fn a_buffer_of_more_than_its_limit_has_nothing_left_and_holds_bytes_again_once_it_is_cleared() {

@@ -8,7 +8,7 @@ use crate::sampler::{ById, Decision, ParentDecision, SAMPLER_TAGS, SamplingParam
 use crate::span::context::SpanContext;
 use crate::span::counters::SpanOrigin;
 use crate::span::record::{DEBUG, FIREHOSE, SAMPLED, SamplingRequest, SpanRecord};
-use crate::span::shared::SpanShared;
+use crate::span::shared::{SpanShared, StartPath};
 
 /// The tags of a sampler.
 pub(super) enum Tags<'a> {
@@ -177,7 +177,20 @@ fn decided_flags(
     // The sampler's tags come before the span's first tags.
     let before = draft.tag_count();
     if sample {
-        let count = tags.append_to(draft.sampler_tags(before));
+        let is_prepended = match &tags {
+            // The tag of a debug id has to come behind them, and observers take the draft's tags for those of the
+            // application.
+            Tags::Short(short)
+                if before > 0
+                    && debug_id.is_none()
+                    && shared.start.by_builder == StartPath::Fast =>
+            {
+                draft.tags.try_prepend(short)
+            }
+            _ => false,
+        };
+        let count =
+            if is_prepended { SAMPLER_TAGS } else { tags.append_to(draft.sampler_tags(before)) };
         draft.add_tags(count);
     }
     if let Some(debug_id) = debug_id {

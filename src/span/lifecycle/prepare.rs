@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::start::{UnstartedSpan, begin_or_join, mark_started};
 use crate::span::counters::Stripe;
 use crate::span::observer::Place;
-use crate::span::record::{self, OwnedRecord, ParentKind, SharedRecord};
+use crate::span::record::{self, OwnedRecord, ParentKind, Sampled, SharedRecord};
 use crate::span::repr::Span;
 
 impl<'a> UnstartedSpan<'a> {
@@ -26,21 +26,9 @@ impl<'a> UnstartedSpan<'a> {
         if self.is_slow() {
             return self.start_slow_retaining(Place::New);
         }
-        let (record, retained) = self.start_fast_retaining();
+        let Self { stripe, record, joins, .. } = self;
+        let (record, retained) = start_fast_retaining(record, Arc::clone(stripe), joins);
         (Span::recorded(record), retained)
-    }
-
-    /// Does the same for a span that is on the fast path.
-    #[inline]
-    pub(in crate::span) fn start_fast_retaining(self) -> (SharedRecord, Option<OwnedRecord>) {
-        let Self { stripe, record: mut owned, joins, .. } = self;
-        let record = &mut *owned;
-        record.set_tracer(stripe);
-        let span_origin = begin_or_join(record, stripe, joins);
-        let is_recording = record.state.is_recording();
-        let retained = (!is_recording).then(|| record::copy_of(record));
-        mark_started(record, stripe, span_origin, is_recording);
-        (owned.into_shared(), retained)
     }
 
     /// Does the same in the place of another span, whose observers continue with it.
@@ -65,7 +53,7 @@ impl<'a> UnstartedSpan<'a> {
     #[cold]
     #[inline(never)]
     fn start_slow_retaining(mut self, place: Place) -> (Span, Option<OwnedRecord>) {
-        let copy = record::copy_of(&mut self.record);
+        let copy = record::copy_of(self.record.data.get_mut(), self.stripe);
         let mut is_recorded = false;
         let span = self.start_slow_in(place, &mut is_recorded);
         if !is_recorded {
@@ -74,4 +62,42 @@ impl<'a> UnstartedSpan<'a> {
         record::recycle_unstarted(copy);
         (span, None)
     }
+}
+
+/// Starts a prepared span that is on the fast path, and returns a copy of its options if it is not recorded. The
+/// tracer is passed beside the record, as that is written to.
+#[inline]
+pub(in crate::span) fn start_fast_retaining(
+    mut owned: OwnedRecord,
+    stripe: Arc<Stripe>,
+    joins: bool,
+) -> (SharedRecord, Option<OwnedRecord>) {
+    let record = &mut *owned;
+    let span_origin = begin_or_join(record, &stripe, joins);
+    let is_recording = record.state.is_recording();
+    let retained = (!is_recording).then(|| record::copy_of(record.data.get_mut(), &stripe));
+    mark_started(record, &stripe, span_origin, is_recording);
+    record.stripe = Some(stripe);
+    (owned.into_shared(), retained)
+}
+
+/// Starts a prepared span that is on the fast path, and returns whether it is recorded. If it is not, its options stay
+/// in the record.
+#[inline]
+pub(in crate::span) fn start_fast_storing(
+    mut owned: OwnedRecord,
+    stripe: Arc<Stripe>,
+    joins: bool,
+) -> (SharedRecord, bool) {
+    let record = &mut *owned;
+    let span_origin = begin_or_join(record, &stripe, joins);
+    let is_recording = record.state.is_recording();
+    if is_recording {
+        mark_started(record, &stripe, span_origin, true);
+    } else {
+        record.ids.clear_fields();
+        record.data.get_mut().mark_started(&stripe, span_origin, Sampled::No);
+    }
+    record.stripe = Some(stripe);
+    (owned.into_shared(), is_recording)
 }

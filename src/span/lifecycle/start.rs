@@ -359,7 +359,11 @@ pub(super) fn mark_started(
     is_recording: bool,
 ) {
     if is_recording {
-        start_clock(record, stripe);
+        match span_origin {
+            SpanOrigin::Trace => record.ids.encode_first(),
+            SpanOrigin::Joined => record.ids.encode(),
+        }
+        start_unless_given(record, stripe);
         record.data.get_mut().mark_started(stripe, span_origin, Sampled::Yes);
     } else {
         join::discard_tags(record);
@@ -382,6 +386,11 @@ fn start_clock_if_recording(record: &mut SpanRecord, shared: &SpanShared) -> boo
 #[inline(always)]
 fn start_clock(record: &mut SpanRecord, shared: &SpanShared) {
     record.ids.encode();
+    start_unless_given(record, shared);
+}
+
+#[inline(always)]
+fn start_unless_given(record: &mut SpanRecord, shared: &SpanShared) {
     let data = record.data.get_mut();
     if data.is_start_unknown() {
         data.start_now(shared);

@@ -7,28 +7,27 @@ use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
 use crate::tags::SAMPLING_PRIORITY;
 
-/// Sets a tag of a span that is not started.
-#[inline(always)]
-pub(in crate::span) fn set_tag(
-    record: &mut SpanRecord,
-    shared: &SpanShared,
-    has_extras: &mut bool,
-    (key, value): (&str, TagValue<'_>),
-) {
-    if !try_tag(record, shared, key, value) {
-        *has_extras |= set_tag_cold(record, shared, key, value);
-    }
-}
-
-/// Sets a usual tag. Returns false for any other.
+/// Sets a usual tag of a prepared span. Returns false for any other.
 #[inline(always)]
 pub(in crate::span) fn try_tag(
     record: &mut SpanRecord,
-    shared: &SpanShared,
     key: impl Key,
     value: TagValue<'_>,
 ) -> bool {
-    record.data.get_mut().try_tag(key, value, shared.options.max_tag_value_length)
+    let SpanRecord { stripe: Some(stripe), data, .. } = record else { return false };
+    data.get_mut().try_tag(key, value, stripe.options.max_tag_value_length)
+}
+
+/// Sets an unusual tag of a prepared span. Returns whether it is an extra.
+#[cold]
+#[inline(never)]
+pub(in crate::span) fn set_prepared_cold(
+    record: &mut SpanRecord,
+    key: &str,
+    value: TagValue<'_>,
+) -> bool {
+    let stripe = record.stripe.clone();
+    stripe.is_some_and(|stripe| set_tag_cold(record, &stripe, key, value))
 }
 
 /// Sets an unusual tag. Returns whether it is an extra.

@@ -8,6 +8,7 @@ use std::{hint, mem};
 
 use crate::lock::{Mutex, MutexGuard};
 
+use super::data::SpanData;
 use super::owned::OwnedRecord;
 use super::span_record::SpanRecord;
 use super::trace_state::{Sampled, SharedState};
@@ -135,21 +136,23 @@ fn take_spare() -> Option<Arc<Stripe>> {
 }
 
 /// Returns a record to the pool that no span was started with.
-#[cold]
+#[inline(never)]
 pub(in crate::span) fn recycle_unstarted(mut record: OwnedRecord) {
     // The reference may be that of a forked process's parent.
-    record.stripe.take_if(|stripe| !stripe.may_be_retained_here()).into_iter().for_each(release);
-    if record.recycle() {
+    if let Some(stripe) = record.stripe.take_if(|stripe| !stripe.may_be_retained_here()) {
+        release(stripe);
+    }
+    if record.clear_but_tracer() {
         return_to_pool(record);
     }
 }
 
-/// Returns a copy of the options that do not depend on a parent: name, start time, tags and priority.
+/// Returns a copy of the options of a span that do not depend on a parent: name, start time, tags and priority.
 #[cold]
 #[inline(never)]
-pub(in crate::span) fn copy_of(record: &mut SpanRecord) -> OwnedRecord {
-    let from = record.data.get_mut();
+pub(in crate::span) fn copy_of(from: &mut SpanData, stripe: &Arc<Stripe>) -> OwnedRecord {
     let mut copy = take();
+    copy.set_tracer(stripe);
     let start = from.extras.as_ref().and_then(|extras| extras.start.as_ref());
     let priority = start.and_then(|start| start.priority);
     if priority.is_some() {

@@ -204,6 +204,12 @@ impl SpanRecord {
         if self.stripe.as_ref().is_some_and(|stripe| !stripe.may_be_retained_here()) {
             self.stripe = None;
         }
+        self.clear_but_tracer()
+    }
+
+    /// Does the same, but for the tracer, which stays.
+    #[inline(always)]
+    pub(super) fn clear_but_tracer(&mut self) -> bool {
         self.leave_state();
         let data = self.data.get_mut();
         if data.draft.has_rare_fields {

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crate::support::{StartObserver, builder};
+use jaeger_client::encoding::ValueView;
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
     ConstSampler, Decision, ProbabilisticSampler, RateLimitingSampler, Sampler, SamplerStatus,
@@ -500,6 +501,77 @@ fn a_compact_span_is_a_handle_as_any_other() {
             CompactSpan::from(Span::none()).finish();
             assert_eq!(started(&tracer.stats()).1, 0);
             assert_eq!(tracer.stats().finished, 2);
+        }
+    }
+}
+
+#[test]
+fn a_span_that_is_not_recorded_keeps_what_it_was_prepared_with() {
+    let reporter = InMemoryReporter::new();
+    let builder = builder().in_memory(&reporter).sampler(ConstSampler::new(false));
+    let (tracer, _closer) = builder.build().unwrap();
+    let start = |parent: Option<SpanContext>| {
+        let mut prepared = tracer.prepare_span("op");
+        prepared.set_tag("k", 1).set_parent(parent);
+        let (span, is_recording) = prepared.try_start_storing().unwrap();
+        assert!(!prepared.is_retained());
+        assert_eq!(span.span().is_recording(), is_recording);
+        (span, is_recording)
+    };
+    for parent in [None, Some(caller(0))] {
+        let (first, is_recording) = start(parent);
+        assert!(!is_recording && first.span().tags().is_empty());
+        let mut again = first.prepared_again().unwrap();
+        again.set_tag("more", 2).set_parent(caller(1));
+        let second = again.start_in_place_of(&first.span()).unwrap();
+        assert_eq!(second.context().parent_id(), caller(1).span_id());
+        second.finish();
+        first.finish();
+        let tags = [("k", "Long(1)"), ("more", "Long(2)")];
+        assert_eq!(tags_of_only(&reporter), tags.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        assert_eq!(reporter.spans()[0].view().references().count(), 1);
+        reporter.reset();
+    }
+    let (forced, _) = start(None);
+    forced.span().set_tag("sampling.priority", 1);
+    forced.finish();
+    let keys: Vec<_> = tags_of_only(&reporter).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["k", "sampling.priority"]);
+    reporter.reset();
+    let (sampled, is_recording) = start(Some(caller(1)));
+    assert!(is_recording);
+    sampled.finish();
+    assert_eq!(tags_of_only(&reporter).len(), 1);
+    let stats = tracer.stats();
+    assert_eq!((stats.started, stats.open, stats.misused), (6, 0, 2));
+}
+
+#[test]
+fn the_tags_of_the_sampler_come_first_however_long_those_before_the_start_are() {
+    for (reporter, tracer, _closer) in tracers(true) {
+        for (count, length) in (0..4).flat_map(|count| [1, 9, 25, 40].map(|len| (count, len))) {
+            let texts: Vec<_> =
+                (0..count).map(|n| (["a", "b", "c"][n], "v".repeat(length + n))).collect();
+            let mut prepared = tracer.prepare_span("op");
+            let mut built = tracer.span("op").ignore_active_span();
+            for (key, text) in &texts {
+                prepared.set_tag(key, text);
+                built = built.tag(key, text);
+            }
+            prepared.start().set_tag("last", true).finish();
+            built.start().set_tag("last", true).finish();
+            for span in reporter.spans() {
+                let tags: Vec<_> = span.view().tags().collect();
+                let keys: Vec<_> = tags.iter().map(|tag| tag.key).collect();
+                let sampler = [&b"sampler.type"[..], b"sampler.param"].into_iter();
+                let own = texts.iter().map(|(key, _)| key.as_bytes());
+                let expected: Vec<_> = sampler.chain(own).chain([&b"last"[..]]).collect();
+                assert_eq!(keys, expected, "{count} of {length} bytes");
+                for (tag, (_, text)) in tags[2..].iter().zip(&texts) {
+                    assert_eq!(tag.value, ValueView::Str(text.as_bytes()));
+                }
+            }
+            reporter.reset();
         }
     }
 }

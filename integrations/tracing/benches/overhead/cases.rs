@@ -26,20 +26,20 @@ pub(crate) struct Work {
 }
 
 pub(crate) const WORK: &[Work] = &[
-    Work { name: "root + 3 fields", sampled: true, ceiling: 2_550, run: roots },
-    Work { name: "child + 3 fields", sampled: true, ceiling: 2_910, run: children },
+    Work { name: "root + 3 fields", sampled: true, ceiling: 2_380, run: roots },
+    Work { name: "child + 3 fields", sampled: true, ceiling: 2_817, run: children },
     Work {
         name: "child + 3 fields at 100 callsites",
         sampled: true,
-        ceiling: 2_925,
+        ceiling: 2_833,
         run: callsites,
     },
-    Work { name: "child + 3 fields + event", sampled: true, ceiling: 3_880, run: events },
-    Work { name: "not sampled: root + 3 fields", sampled: false, ceiling: 2_312, run: roots },
+    Work { name: "child + 3 fields + event", sampled: true, ceiling: 3_807, run: events },
+    Work { name: "not sampled: root + 3 fields", sampled: false, ceiling: 2_072, run: roots },
     Work {
         name: "not sampled: child + 3 fields + event",
         sampled: false,
-        ceiling: 2_470,
+        ceiling: 2_425,
         run: events,
     },
 ];
