@@ -11,6 +11,7 @@ use crate::lock::{Mutex, MutexGuard};
 use super::owned::OwnedRecord;
 use super::span_record::SpanRecord;
 use super::trace_state::{Sampled, SharedState};
+use crate::encoding::SHORT;
 use crate::span::counters::{SpanOrigin, Stripe, Stripes};
 use crate::thread_index::{start_retaining, stop_retaining};
 
@@ -253,6 +254,7 @@ impl SpanRecord {
     pub(in crate::span) fn set_tracer(&mut self, stripe: &Arc<Stripe>) {
         if !self.stripe.as_ref().is_some_and(|retained| Arc::ptr_eq(retained, stripe)) {
             replace(&mut self.stripe, stripe);
+            self.truncates_short_text = stripe.options.max_tag_value_length < SHORT;
         }
     }
 }

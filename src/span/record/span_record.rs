@@ -33,6 +33,8 @@ pub(crate) struct SpanRecord {
     /// Whether the data has baggage or a caller's context: most spans have neither, and their children
     /// need no lock then.
     pub(crate) has_baggage: AtomicBool,
+    /// Whether the tracer's limit may truncate even short text, which then is not written on the fast path.
+    pub(in crate::span) truncates_short_text: bool,
     pub(crate) data: Mutex<SpanData>,
 }
 
@@ -50,6 +52,7 @@ impl Default for SpanRecord {
             state: NO_STATE.try_with(SharedState::clone).unwrap_or_default(),
             own: None,
             has_baggage: AtomicBool::new(false),
+            truncates_short_text: false,
             data: Mutex::default(),
         }
     }
