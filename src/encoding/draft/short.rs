@@ -45,24 +45,25 @@ impl SpanParts<'_> {
         to.number(self.duration_micros() << 1);
         to.short_list_head(draft.tag_count());
         at += to.at;
-        let lists = draft.rare_lists();
-        if let Some(lists) = lists {
-            at += copy_list(room, at, &lists.first_tags);
-        }
+        let Some(lists) = draft.rare_lists() else {
+            at += copy_list(room, at, &draft.tags);
+            return at + put_no_logs(room, at);
+        };
+        at += copy_list(room, at, &lists.first_tags);
         at += copy_list(room, at, &draft.tags);
-
-        match lists {
-            Some(lists) if lists.log_count > 0 => {
-                at += put(room, at, [0x19, log_list_head(lists.log_count)]);
-                at += copy_list(room, at, &lists.logs);
-                at + put(room, at, [STOP])
-            }
-            _ => {
-                put(room, at, [0x19, 0x0c, STOP, 0]);
-                at + 3
-            }
+        if lists.log_count == 0 {
+            return at + put_no_logs(room, at);
         }
+        at += put(room, at, [0x19, log_list_head(lists.log_count)]);
+        at += copy_list(room, at, &lists.logs);
+        at + put(room, at, [STOP])
     }
+}
+
+/// Writes the list of logs and the end of a span without logs, and returns their length.
+#[inline(always)]
+fn put_no_logs(room: &mut ShortRoom, at: usize) -> usize {
+    put(room, at, [0x19, 0x0c, STOP, 0]) - 1
 }
 
 /// Returns the header of a list of fewer than 15 logs.

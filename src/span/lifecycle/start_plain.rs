@@ -125,6 +125,8 @@ fn root_of<const IS_OBSERVED: bool>(
         record.data.get_mut().mark_started(stripe, SpanOrigin::Trace, Sampled::No);
     } else {
         record.ids.begin(trace_id);
+        // There are none, which the compiler does not know.
+        data.draft.tags.clear();
         let count = tags.append_to(&mut data.draft.tags);
         data.draft.set_tag_count(count);
         if IS_OBSERVED {
