@@ -123,6 +123,7 @@ fn take_recent() -> Option<OwnedRecord> {
     RECENT.try_with(Recent::take).ok().flatten().map(ManuallyDrop::into_inner)
 }
 
+#[cold]
 #[inline(never)]
 fn take_other() -> OwnedRecord {
     let pooled = POOL.try_with(|pool| {
@@ -213,6 +214,7 @@ fn recycle_other_state(state: SharedState) {
 }
 
 /// Adds a record for which there is no room among those that were returned last. The first one makes room.
+#[cold]
 #[inline(never)]
 fn put_other(record: OwnedRecord) {
     let _ = POOL.try_with(|pool| {

@@ -113,16 +113,19 @@ impl SpanRecord {
     /// Shares the state of another span.
     #[inline]
     pub(in crate::span) fn join_state(&mut self, state: SharedState) {
-        let own = mem::replace(&mut self.state, state);
         if self.own.is_none() {
-            self.own = Some(own);
+            self.own = Some(mem::replace(&mut self.state, state));
+        } else {
+            self.state = state;
         }
     }
 
     /// Returns to the record's own state.
     #[inline]
     pub(in crate::span) fn leave_state(&mut self) {
-        if let Some(own) = self.own.take() {
+        if self.own.is_some()
+            && let Some(own) = self.own.take()
+        {
             self.state = own;
         }
     }

@@ -169,12 +169,13 @@ impl TraceState {
     }
 
     /// Returns the flags that leave the process, if a span that ends is sent, and nothing else is done, and the flags
-    /// are usual: as they take one byte then, the compiler leaves out the check for that.
+    /// are usual.
     #[inline]
     pub(crate) fn flags_of_only_sent(&self) -> Option<u8> {
         let bits = self.bits();
-        let [flags, ..] = bits.to_le_bytes();
         let others = SLOW_END | UNUSUAL_FLAGS;
+        // The mask gives the compiler a limit.
+        let [flags, ..] = (bits & !UNUSUAL_FLAGS).to_le_bytes();
         (bits & (u32::from(SAMPLED) | others) == u32::from(SAMPLED)).then_some(flags)
     }
 
