@@ -22,7 +22,13 @@ impl Buffer {
     /// Returns the memory for a short span behind the others, if all of it is before `limit`.
     #[inline(always)]
     pub(super) fn short_room(&mut self, limit: usize) -> Option<&mut ShortRoom> {
-        self.bytes.get_mut(self.end..limit)?.first_chunk_mut()
+        // The mask gives the compiler a limit, so that the sum needs no check.
+        let at = self.end & u32::MAX as usize;
+        let end = at.wrapping_add(size_of::<ShortRoom>());
+        if end > limit {
+            return None;
+        }
+        self.bytes.get_mut(at..end)?.first_chunk_mut()
     }
 
     /// Copies the spans of another buffer into this one's memory.

@@ -120,18 +120,30 @@ impl ShardedBuffers {
     /// Writes a finished, sampled span.
     #[inline(always)]
     pub(crate) fn accept(&self, span: SpanParts<'_>) -> Accepted {
+        // The parts one by one: the whole would be in memory from its beginning.
+        let SpanParts { ids, flags, draft, .. } = span;
+        let times = (span.start_nanos, span.duration_nanos);
+        if !span.is_short() {
+            return self.accept_long(ids, flags, times, draft);
+        }
         let Some(mut shard) = self.lock() else { return self.reject_closed() };
         let Shard { buffer, limit, .. } = &mut *shard;
-        if span.is_short()
-            && let Some(room) = buffer.short_room(*limit)
-        {
-            buffer.end += span.write_short(room);
-            buffer.spans += 1;
-            return Accepted::Yes;
+        let Some(room) = buffer.short_room(*limit) else {
+            return self.accept_checked(shard, ids, flags, times, draft);
+        };
+        buffer.end += span.write_short(room);
+        buffer.spans += 1;
+        Accepted::Yes
+    }
+
+    /// Writes a span that is not short.
+    #[cold]
+    #[inline(never)]
+    fn accept_long(&self, ids: &Ids, flags: u8, times: (i64, u64), draft: &SpanDraft) -> Accepted {
+        match self.lock() {
+            Some(shard) => self.accept_checked(shard, ids, flags, times, draft),
+            None => self.reject_closed(),
         }
-        // The parts one by one: the whole would be in memory from its beginning.
-        let times = (span.start_nanos, span.duration_nanos);
-        self.accept_checked(shard, span.ids, span.flags, times, span.draft)
     }
 
     /// Writes a span that is not short, or for which the buffer may lack room.

@@ -39,6 +39,7 @@ pub(crate) use self::parse::{tags_found, tags_of};
 pub use self::read::DecodeError;
 pub(crate) use self::view::not_finite;
 pub use self::view::{LogView, ReferenceView, SpanView, TagView, ValueView};
+pub(crate) use self::writer::SHORT;
 
 /// A wire format for batches of spans.
 #[derive(Debug)]

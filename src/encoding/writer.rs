@@ -242,7 +242,7 @@ impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
 }
 
 /// The maximum length that [`FixedWindow::short_text`] copies.
-pub(super) const SHORT: usize = 32;
+pub(crate) const SHORT: usize = 32;
 
 /// Maps a signed number to an unsigned one (zigzag), small if the absolute value is small.
 #[inline]

@@ -215,8 +215,13 @@ impl Stripes {
     /// Returns the stripe of the calling thread.
     #[inline]
     pub(crate) fn of_thread(&self, shared: &Arc<SpanShared>) -> &Arc<Stripe> {
-        let owned = self.0.owned.get(assigned_index()).and_then(OnceLock::get);
-        owned.unwrap_or_else(|| self.other_of_thread(shared))
+        self.owned_by_thread().unwrap_or_else(|| self.other_of_thread(shared))
+    }
+
+    /// Returns the stripe that the calling thread owns, if it has made that before.
+    #[inline(always)]
+    pub(crate) fn owned_by_thread(&self) -> Option<&Arc<Stripe>> {
+        self.0.owned.get(assigned_index()).and_then(OnceLock::get)
     }
 
     #[cold]

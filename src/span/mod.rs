@@ -32,7 +32,7 @@ pub use self::builder::{Parent, SpanBuilder};
 pub use self::compact::CompactSpan;
 pub use self::context::{AsSpanContext, LogFields, SpanContext};
 pub use self::encoded_fields::EncodedFields;
-pub(crate) use self::lifecycle::start_plain;
+pub(crate) use self::lifecycle::{start_plain, start_plain_on_any_thread};
 pub(crate) use self::observer::{Hooks, OpenList};
 pub use self::observer::{
     ObservedSpan, Observer, ObserverInterest, OpenSpan, OpenSpans, SpanFinish, SpanObserver,

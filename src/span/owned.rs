@@ -11,7 +11,7 @@ use super::builder::{Parent, SpanBuilder};
 use super::context::{AsSpanContext, SpanContext};
 use super::encoded_fields::EncodedFields;
 use super::lifecycle::child;
-use super::record::{FieldList, ReferenceSink};
+use super::record::{FieldList, ReferenceSink, with_copy_of_few};
 use super::repr::Span;
 use super::set_tag::IntoTagValue;
 use super::tag::{FinishOptions, OwnedTagValue, TagValue};
@@ -180,7 +180,7 @@ impl OwnedSpan {
     #[inline]
     pub fn log(&mut self, fields: &[(&str, TagValue<'_>)]) -> &mut Self {
         if !self.span.unshared_record().is_some_and(|record| record.try_log(fields)) {
-            self.log_other(fields);
+            with_copy_of_few(fields, |fields| self.log_other(fields));
         }
         self
     }

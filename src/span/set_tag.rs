@@ -264,8 +264,7 @@ impl Span {
         let Some(record) = self.fast_path_record() else {
             return self.set_tag_off_fast_path(key, TagValue::Str(text));
         };
-        let Some(stripe) = &record.stripe else { return };
-        if may_be_priority(key) || text.len() > stripe.options.max_tag_value_length {
+        if may_be_priority(key) || record.truncates_short_text {
             return self.set_text_tag_cold(key, text, None);
         }
         let Some(mut data) = record.data.try_lock() else {

@@ -177,7 +177,7 @@ impl StartPaths {
         } else if hooks.finish_observers.is_some() {
             StartPath::Observed
         } else {
-            full_if(may_change_joined || has_metrics)
+            full_if(may_change_joined || has_metrics || id_source.generator.is_some())
         };
         let has_later_tags =
             sampling.may_defer || (hooks.want_tags() && by_builder == StartPath::WithHooks);

@@ -137,7 +137,17 @@ impl Tracer {
     /// Nothing is allocated for a name that is a `&'static str`.
     #[inline]
     pub fn start_span(&self, operation: impl Into<Cow<'static, str>>) -> Span {
-        span::start_plain(self.shared.stripe(), operation)
+        match self.shared.stripes.owned_by_thread() {
+            Some(stripe) => span::start_plain(stripe, operation),
+            None => self.start_on_other_thread(operation.into()),
+        }
+    }
+
+    /// Starts a span on a thread that owns no stripe, or not yet.
+    #[cold]
+    #[inline(never)]
+    fn start_on_other_thread(&self, operation: Cow<'static, str>) -> Span {
+        span::start_plain_on_any_thread(self.shared.stripe(), operation)
     }
 
     /// Starts a span with one owner, for which setting tags costs less.

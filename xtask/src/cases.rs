@@ -231,7 +231,7 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         root_with_tags(meter, &tracer)
     })
-    .within(665, 665, 0)
+    .within(640, 640, 0)
     .in_time(4, 250),
     Case::new("root + 3 tags by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -246,7 +246,7 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tags_at_once(&tracer.start_span("GET /orders")))
     })
-    .within(755, 755, 0)
+    .within(735, 735, 0)
     .in_time(2, 230),
     Case::new("root + 3 tags at once by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -260,13 +260,13 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         child_with_log(meter, &tracer)
     })
-    .within(1_000, 1_000, 0)
+    .within(895, 895, 0)
     .in_time(7, 370),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
-    .within(7_100, 7_100, 0)
+    .within(6_800, 6_800, 0)
     .in_time(58, 2_800),
     Case::new("owned: root + 3 tags", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -275,7 +275,7 @@ const CASES: &[Case] = &[
             owned_tags(&mut span);
         })
     })
-    .within(600, 625, 0)
+    .within(600, 600, 0)
     .in_time(1, 240),
     Case::new("owned: child + 3 tags + log", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -286,13 +286,13 @@ const CASES: &[Case] = &[
             span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
         })
     })
-    .within(850, 955, 0)
+    .within(820, 820, 0)
     .in_time(3, 350),
     Case::new("owned: tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || owned_tree(&tracer))
     })
-    .within(6_000, 6_770, 0)
+    .within(6_000, 6_450, 0)
     .in_time(28, 2_600),
     Case::new("unsampled, with metrics", 200, |meter| {
         let (tracer, _closer) = with_metrics(ConstSampler::new(false))?;

@@ -239,7 +239,9 @@ impl SpanDraft {
     #[inline(always)]
     pub(crate) fn clear_rare_fields(&mut self) {
         self.has_rare_fields = false;
-        self.name = Cow::Borrowed("");
+        if let Cow::Owned(_) = self.name {
+            self.name = Cow::Borrowed("");
+        }
         if let Some(lists) = &mut self.lists {
             lists.clear();
         }

@@ -154,7 +154,7 @@ impl<'a> SpanParts<'a> {
     fn usual_head(self, room: &mut [u8], ids: &IdFields) -> usize {
         let name = self.draft.name.as_bytes();
         let Some(mut to) = FixedWindow::<HEAD>::at(room, 0) else { return 0 };
-        to.first_of(ids.bytes(), ids.len());
+        ids.write(&mut to);
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         to.array([0x18, name.len() as u8]);
         to.short_text(name);
@@ -170,7 +170,7 @@ impl<'a> SpanParts<'a> {
         let draft = self.draft;
         let Some(mut ids_to) = FixedWindow::<HEAD>::at(room, 0) else { return 0 };
         let ids = &self.ids.fields();
-        ids_to.first_of(ids.bytes(), ids.len());
+        ids.write(&mut ids_to);
         let mut to = SliceWriter { at: ids_to.at, room };
         to.head(0x18, draft.name.len());
         to.bytes(draft.name.as_bytes());
@@ -195,10 +195,8 @@ impl<'a> SpanParts<'a> {
     ) {
         if let Some(kind) = self.draft.parent {
             to.array([0x19, 0x1c, 0x15, u8::from(kind.is_follows_from()) << 1]);
-            to.first_of(ids.trace(), ids.trace_len());
-            if let Some(parent) = ids.parent() {
-                to.first_of(parent, ids.parent_len());
-            }
+            ids.write_trace(to);
+            ids.write_parent(to);
             to.byte(STOP);
         } else {
             to.array([0x19, 0x0c]);

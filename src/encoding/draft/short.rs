@@ -1,7 +1,7 @@
 //! Writing a short span, as most are: through a window of fixed size, so that there is one check of the room.
 
 use super::elements::OVERHANG;
-use super::ids::IdFields;
+use super::ids::{ALL_FIELDS, IdFields};
 use super::key::Key;
 use super::lists::SpanLists;
 use super::tag_buffer::{SHORT_LIST, TagBuffer};
@@ -31,9 +31,9 @@ impl SpanParts<'_> {
     pub(crate) fn write_short(self, room: &mut ShortRoom) -> usize {
         let Self { flags, draft, .. } = self;
         let Some(ids) = self.ids.encoded() else { return 0 };
-        let first = ids.bytes();
-        room[..first.len()].copy_from_slice(first);
-        let mut at = ids.len();
+        let Some(mut to) = FixedWindow::<ALL_FIELDS>::at(room, 0) else { return 0 };
+        ids.write(&mut to);
+        let mut at = to.at;
         at += write_name(room, at, draft.name.as_bytes());
         at += write_references(room, at, draft.parent, ids);
 
@@ -45,24 +45,25 @@ impl SpanParts<'_> {
         to.number(self.duration_micros() << 1);
         to.short_list_head(draft.tag_count());
         at += to.at;
-        let lists = draft.rare_lists();
-        if let Some(lists) = lists {
-            at += copy_list(room, at, &lists.first_tags);
-        }
+        let Some(lists) = draft.rare_lists() else {
+            at += copy_list(room, at, &draft.tags);
+            return at + put_no_logs(room, at);
+        };
+        at += copy_list(room, at, &lists.first_tags);
         at += copy_list(room, at, &draft.tags);
-
-        match lists {
-            Some(lists) if lists.log_count > 0 => {
-                at += put(room, at, [0x19, log_list_head(lists.log_count)]);
-                at += copy_list(room, at, &lists.logs);
-                at + put(room, at, [STOP])
-            }
-            _ => {
-                put(room, at, [0x19, 0x0c, STOP, 0]);
-                at + 3
-            }
+        if lists.log_count == 0 {
+            return at + put_no_logs(room, at);
         }
+        at += put(room, at, [0x19, log_list_head(lists.log_count)]);
+        at += copy_list(room, at, &lists.logs);
+        at + put(room, at, [STOP])
     }
+}
+
+/// Writes the list of logs and the end of a span without logs, and returns their length.
+#[inline(always)]
+fn put_no_logs(room: &mut ShortRoom, at: usize) -> usize {
+    put(room, at, [0x19, 0x0c, STOP, 0]) - 1
 }
 
 /// Returns the header of a list of fewer than 15 logs.
@@ -102,10 +103,8 @@ fn write_references(
     let Some(kind) = parent else { return put(room, at, [0x19, 0x0c]) };
     let Some(mut to) = FixedWindow::<REFERENCE>::at(room, at) else { return 0 };
     to.array([0x19, 0x1c, 0x15, u8::from(kind.is_follows_from()) << 1]);
-    to.first_of(ids.trace(), ids.trace_len());
-    if let Some(parent) = ids.parent() {
-        to.first_of(parent, ids.parent_len());
-    }
+    ids.write_trace(&mut to);
+    ids.write_parent(&mut to);
     to.byte(STOP);
     to.at
 }

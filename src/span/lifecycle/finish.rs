@@ -2,8 +2,8 @@
 //!
 //! | case | what ends it | its trace | function | what becomes of it |
 //! |---|---|---|---|---|
-//! | 1 | drop of the last handle | sampled, on the fast path | [`finish_last`] | written out, without a lock |
-//! | 2 | drop of the last handle | not sampled, not observed, not on the slow path | [`finish_last_unsampled`] | counted |
+//! | 1 | drop of the last handle | sampled, on the fast path | [`finish_last`], or [`finish_last_unusual`] | written out, without a lock |
+//! | 2 | drop of the last handle | not sampled, not observed, not on the slow path | [`finish_last_other`] | counted |
 //! | 3 | drop of the last handle | observed when finished alone, not on the slow path | [`finish_last_observed`] | observers of finished spans · written out |
 //! | 4 | drop of the last handle | on the slow path | [`finish_last_slow`] | deferred · tail · observers of finished spans · written out, or buffered |
 //! | 5 | drop of the last handle | on the slow path, and the span has observers or callbacks of its own | [`finish_observed`] | case 8, through a handle made for it |
@@ -147,7 +147,7 @@ fn finish_lost(record: &mut SpanRecord) {
 fn finish_last(last: &mut SpanRecord) -> LastHandle {
     let SpanRecord { stripe, ids, state, data, .. } = &mut *last;
     let Some(stripe) = stripe else { return LastHandle::Finished };
-    let Some(flags) = state.flags_of_only_sent() else { return finish_last_unsampled(last) };
+    let Some(flags) = state.flags_of_only_sent() else { return finish_last_other(last) };
     if write_sampled(data.get_mut(), stripe, ids, (state, flags), End::Now) == Accepted::Closed {
         stripe.report_closed();
     }
@@ -155,14 +155,30 @@ fn finish_last(last: &mut SpanRecord) -> LastHandle {
 }
 
 #[inline(never)]
-fn finish_last_unsampled(last: &mut SpanRecord) -> LastHandle {
+fn finish_last_other(last: &mut SpanRecord) -> LastHandle {
+    if last.state.has_observed_end() {
+        return finish_last_observed(last);
+    }
     if !last.state.is_only_counted() {
         let is_slow = last.state.is_on_slow_path();
-        return if is_slow { finish_last_slow(last) } else { finish_last_observed(last) };
+        return if is_slow { finish_last_slow(last) } else { finish_last_unusual(last) };
     }
     last.data.get_mut().finished = true;
     if let Some(stripe) = &last.stripe {
         stripe.count_not_sampled();
+    }
+    LastHandle::Finished
+}
+
+/// Ends a sampled span with unusual flags.
+#[cold]
+#[inline(never)]
+fn finish_last_unusual(last: &mut SpanRecord) -> LastHandle {
+    let SpanRecord { stripe, ids, state, data, .. } = &mut *last;
+    let Some(stripe) = stripe else { return LastHandle::Finished };
+    let end = end_of(state, stripe, None);
+    if write_out_at(data.get_mut(), stripe, ids, state, end) == Accepted::Closed {
+        stripe.report_closed();
     }
     LastHandle::Finished
 }

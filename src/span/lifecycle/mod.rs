@@ -40,4 +40,4 @@ mod unsent;
 pub(super) mod unstarted_tags;
 mod write;
 
-pub(crate) use self::start_plain::start_plain;
+pub(crate) use self::start_plain::{start_plain, start_plain_on_any_thread};

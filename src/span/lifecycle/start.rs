@@ -13,7 +13,7 @@ use super::unstarted_tags::set_tag_cold;
 use super::write::decide_by_tag;
 use super::{deferred, tail};
 use crate::encoding::{Key, ReferenceKind};
-use crate::id::SpanId;
+use crate::id::{self, SpanId};
 use crate::span::active;
 use crate::span::context::SpanContext;
 use crate::span::counters::{SpanOrigin, Stripe};
@@ -35,7 +35,8 @@ pub(super) fn start_joined<T>(
 ) -> T {
     let record = &mut *owned;
     record.set_tracer(stripe);
-    draw_id(record, stripe);
+    // Without a look for a generator: with one there are callbacks.
+    record.ids.span = SpanId::new(id::random_id(stripe.id_source.salt));
     let is_recording = record.state.is_recording();
     mark_started(record, stripe, SpanOrigin::Joined, is_recording);
     wrap(Span::recorded(owned.into_shared()))

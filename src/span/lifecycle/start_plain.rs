@@ -14,10 +14,24 @@ use crate::span::record::{self, NonRecording, SAMPLED, Sampled};
 use crate::span::repr::Span;
 use crate::span::shared::{SpanShared, StartPath};
 
-/// Starts a span that has only a name, the most frequent case: moving a builder costs more than
-/// such a span.
+/// Starts a span that has only a name, the most frequent case, on the thread that owns the stripe. Moving a builder
+/// costs more than such a span.
 #[inline]
 pub(crate) fn start_plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
+    start_by::<true>(stripe, name)
+}
+
+/// Starts the same on a thread that may not own the stripe.
+#[inline(never)]
+pub(crate) fn start_plain_on_any_thread(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
+    start_by::<false>(stripe, name)
+}
+
+#[inline(always)]
+fn start_by<const IS_OWNER: bool>(
+    stripe: &Arc<Stripe>,
+    name: impl Into<Cow<'static, str>>,
+) -> Span {
     let shared: &SpanShared = stripe;
     if active::is_any_active() || shared.start.by_name != StartPath::Fast || shared.is_forked() {
         return built(stripe, name.into());
@@ -26,9 +40,12 @@ pub(crate) fn start_plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str
     match shared.sampling.decide_by_id(trace_id) {
         ById::No => match name.into() {
             Cow::Borrowed(name) => non_recording(stripe, trace_id, name),
-            name => root(stripe, trace_id, name, 0, Tags::None),
+            name => root_of::<false, false>(stripe, trace_id, name, 0, Tags::None),
         },
-        ById::Yes(tags) => root(stripe, trace_id, name.into(), SAMPLED, Tags::Short(tags)),
+        ById::Yes(tags) => {
+            let (name, tags) = (name.into(), Tags::Short(tags));
+            root_of::<false, IS_OWNER>(stripe, trace_id, name, SAMPLED, tags)
+        }
         ById::CallSampler => decided_by_call(stripe, trace_id, name.into()),
     }
 }
@@ -56,8 +73,10 @@ fn built(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
 fn observed(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
     let trace_id = TraceId::new(stripe.id_source.next_high(), id::random_id(stripe.id_source.salt));
     match stripe.sampling.decide_by_id(trace_id) {
-        ById::No => root_of::<true>(stripe, trace_id, name, 0, Tags::None),
-        ById::Yes(tags) => root_of::<true>(stripe, trace_id, name, SAMPLED, Tags::Short(tags)),
+        ById::No => root_of::<true, false>(stripe, trace_id, name, 0, Tags::None),
+        ById::Yes(tags) => {
+            root_of::<true, false>(stripe, trace_id, name, SAMPLED, Tags::Short(tags))
+        }
         ById::CallSampler => observed_by_call(stripe, trace_id, name),
     }
 }
@@ -68,7 +87,7 @@ fn observed(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
 fn observed_by_call(stripe: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
     let mut sampler_tags = SpanTags::default();
     let flags = join::flags_of(join::decide(stripe, trace_id, &name, &mut sampler_tags));
-    root_of::<true>(stripe, trace_id, name, flags, Tags::OfSampler(&mut sampler_tags))
+    root_of::<true, false>(stripe, trace_id, name, flags, Tags::OfSampler(&mut sampler_tags))
 }
 
 /// Starts the first span of a trace whose sampler needs more than the id.
@@ -97,13 +116,13 @@ fn root(
     flags: u8,
     tags: Tags<'_>,
 ) -> Span {
-    root_of::<false>(stripe, trace_id, name, flags, tags)
+    root_of::<false, false>(stripe, trace_id, name, flags, tags)
 }
 
 /// Starts the first span of a trace, with a record. If it is observed, its start is read even if it is not
 /// sampled.
 #[inline(always)]
-fn root_of<const IS_OBSERVED: bool>(
+fn root_of<const IS_OBSERVED: bool, const IS_OWNER: bool>(
     stripe: &Arc<Stripe>,
     trace_id: TraceId,
     name: Cow<'static, str>,
@@ -125,6 +144,8 @@ fn root_of<const IS_OBSERVED: bool>(
         record.data.get_mut().mark_started(stripe, SpanOrigin::Trace, Sampled::No);
     } else {
         record.ids.begin(trace_id);
+        // There are none, which the compiler does not know.
+        data.draft.tags.clear();
         let count = tags.append_to(&mut data.draft.tags);
         data.draft.set_tag_count(count);
         if IS_OBSERVED {
@@ -132,7 +153,11 @@ fn root_of<const IS_OBSERVED: bool>(
         }
         let data = record.data.get_mut();
         data.start_now(stripe);
-        data.mark_started(stripe, SpanOrigin::Trace, Sampled::Yes);
+        if IS_OWNER {
+            data.mark_started_by_owner(stripe, SpanOrigin::Trace, Sampled::Yes);
+        } else {
+            data.mark_started(stripe, SpanOrigin::Trace, Sampled::Yes);
+        }
     }
     Span::recorded(owned.into_shared())
 }

@@ -239,10 +239,9 @@ impl SpanRecord {
     /// path, and the tag is usual. Otherwise returns false.
     #[inline(always)]
     pub(in crate::span) fn try_tag(&mut self, key: impl Key, value: TagValue<'_>) -> bool {
-        let Self { stripe, state, data, .. } = self;
-        if let TagValue::Str(text) = value
-            && stripe.as_ref().is_none_or(|stripe| text.len() > stripe.options.max_tag_value_length)
-        {
+        let Self { truncates_short_text, state, data, .. } = self;
+        // Long text is not usual.
+        if matches!(value, TagValue::Str(_)) && *truncates_short_text {
             return false;
         }
         let data = data.get_mut();

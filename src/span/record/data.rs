@@ -46,6 +46,18 @@ impl SpanData {
         self.finished = false;
     }
 
+    /// Does the same on the thread that owns the stripe.
+    #[inline(always)]
+    pub(in crate::span) fn mark_started_by_owner(
+        &mut self,
+        stripe: &Stripe,
+        span_origin: SpanOrigin,
+        sampled: Sampled,
+    ) {
+        stripe.count_started_by_owner(span_origin, sampled);
+        self.finished = false;
+    }
+
     /// Discards the tags of a span that is not recorded, or no longer.
     #[inline]
     pub(in crate::span) fn clear_tags(&mut self) {
@@ -376,6 +388,20 @@ pub(in crate::span) trait FieldList: Copy {
     fn append_to(self, logs: &mut TagBuffer);
 }
 
+/// Calls a function that is not inlined with a copy of fields, if there are two at most. Where their number is known,
+/// the fields themselves need not be in memory then.
+#[inline(always)]
+pub(in crate::span) fn with_copy_of_few(
+    fields: &[(&str, TagValue<'_>)],
+    call: impl FnOnce(&[(&str, TagValue<'_>)]),
+) {
+    match fields {
+        [only] => call(&[*only]),
+        [first, second] => call(&[*first, *second]),
+        _ => call(fields),
+    }
+}
+
 impl FieldList for &[(&str, TagValue<'_>)] {
     #[inline(always)]
     fn count(self) -> usize {
@@ -384,8 +410,17 @@ impl FieldList for &[(&str, TagValue<'_>)] {
 
     #[inline(always)]
     fn try_append_to(self, logs: &mut Appender<'_>) -> bool {
+        // The first two without a loop: of literals where a span is logged to, a few moves are left then.
+        let Some(((key, value), rest)) = self.split_first() else { return true };
+        if !try_write(logs, *key, *value) {
+            return false;
+        }
+        let Some(((key, value), rest)) = rest.split_first() else { return true };
+        if !try_write(logs, *key, *value) {
+            return false;
+        }
         // By hand, as `all` is a call where logs are written in more than one place.
-        for (key, value) in self {
+        for (key, value) in rest {
             if !try_write(logs, *key, *value) {
                 return false;
             }

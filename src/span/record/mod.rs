@@ -12,7 +12,7 @@ mod span_record;
 mod times;
 mod trace_state;
 
-pub(super) use self::data::{FieldList, SpanData, may_be_priority, try_write};
+pub(super) use self::data::{FieldList, SpanData, may_be_priority, try_write, with_copy_of_few};
 pub(super) use self::extras::SamplingRequest;
 pub(super) use self::non_recording::NonRecording;
 pub(super) use self::owned::{OwnedRecord, SharedRecord};

@@ -12,46 +12,55 @@ use super::data::SpanData;
 use super::owned::OwnedRecord;
 use super::span_record::SpanRecord;
 use super::trace_state::{Sampled, SharedState};
+use crate::encoding::SHORT;
 use crate::span::counters::{SpanOrigin, Stripe, Stripes};
 use crate::thread_index::{start_retaining, stop_retaining};
 
-/// The `count` entries that a thread returned last.
+/// The `count` entries that a thread returned last, in the first places. All others are empty.
 struct Recent<T> {
     last: [Cell<Option<T>>; MAX_RECENT],
     count: Cell<usize>,
+    /// The maximum count.
+    room: Cell<usize>,
 }
 
 /// A power of two.
 const MAX_RECENT: usize = 16;
 
 impl<T> Recent<T> {
-    const fn new() -> Self {
-        Self { last: [const { Cell::new(None) }; MAX_RECENT], count: Cell::new(0) }
+    const fn with_room(room: usize) -> Self {
+        Self {
+            last: [const { Cell::new(None) }; MAX_RECENT],
+            count: Cell::new(0),
+            room: Cell::new(room),
+        }
     }
 
     #[inline]
     fn take(&self) -> Option<T> {
-        let at = self.count.get().checked_sub(1)?;
+        // Without a look at the count: of no entries, the last place is before the first, and empty.
+        let at = self.count.get().wrapping_sub(1);
+        let item = self.last[at % MAX_RECENT].take()?;
         self.count.set(at);
-        self.last[at % MAX_RECENT].take()
+        Some(item)
     }
 
     /// Adds an entry, or returns it if there are enough.
     #[inline]
     fn put(&self, item: T) -> Option<T> {
         let at = self.count.get();
-        if at >= MAX_RECENT {
+        if at >= self.room.get() {
             return Some(item);
         }
-        self.count.set(at + 1);
-        self.last[at % MAX_RECENT].replace(Some(item))
+        self.count.set(at.wrapping_add(1));
+        self.last[at % MAX_RECENT].set(Some(item));
+        None
     }
 }
 
-/// The pool of a thread.
+/// The pool of a thread, beside [`RECENT`].
 struct Pool {
-    /// Records; they alone serve the spans of a recorded trace.
-    recent: Recent<OwnedRecord>,
+    /// Records.
     others: RefCell<Vec<OwnedRecord>>,
     /// States of unrecorded traces whose context was read: the one returned last, and those before
     /// it.
@@ -64,10 +73,9 @@ struct Pool {
 impl Pool {
     const fn new() -> Self {
         Self {
-            recent: Recent::new(),
             others: RefCell::new(Vec::new()),
             state: Cell::new(None),
-            other_states: Recent::new(),
+            other_states: Recent::with_room(MAX_RECENT),
             seen_drops: Cell::new(0),
         }
     }
@@ -77,13 +85,19 @@ impl Drop for Pool {
     fn drop(&mut self) {
         stop_retaining();
         take_spare().into_iter().for_each(release);
+        let _ = RECENT.try_with(|recent| recent.room.set(0));
+        while let Some(record) = take_recent() {
+            drop(record);
+        }
     }
 }
 
 thread_local! {
     static POOL: Pool = const { Pool::new() };
-    /// A reference for the next span without a record. Without a destructor, which would be looked for at
-    /// each access: that of the pool drops it.
+    /// The records that were returned last; they alone serve the spans of a recorded trace. Without a destructor,
+    /// which would be looked for at each access: that of the pool drops them. There is room as long as it will.
+    static RECENT: Recent<ManuallyDrop<OwnedRecord>> = const { Recent::with_room(0) };
+    /// A reference for the next span without a record. Without a destructor either.
     static SPARE: Cell<Option<ManuallyDrop<Arc<Stripe>>>> = const { Cell::new(None) };
 }
 
@@ -102,9 +116,15 @@ static DROPPED_TRACERS: AtomicUsize = AtomicUsize::new(0);
 /// Takes a record from the pool, or makes one.
 #[inline]
 pub(in crate::span) fn take() -> OwnedRecord {
-    POOL.try_with(|pool| pool.recent.take()).ok().flatten().unwrap_or_else(take_other)
+    take_recent().unwrap_or_else(take_other)
 }
 
+#[inline(always)]
+fn take_recent() -> Option<OwnedRecord> {
+    RECENT.try_with(Recent::take).ok().flatten().map(ManuallyDrop::into_inner)
+}
+
+#[cold]
 #[inline(never)]
 fn take_other() -> OwnedRecord {
     let pooled = POOL.try_with(|pool| {
@@ -123,11 +143,10 @@ fn take_other() -> OwnedRecord {
 /// Returns an empty record to the pool, unless there are enough.
 #[inline]
 pub(in crate::span) fn return_to_pool(record: OwnedRecord) {
-    let _ = POOL.try_with(|pool| {
-        if let Some(other) = pool.recent.put(record) {
-            put_other(pool, other);
-        }
-    });
+    let refused = RECENT.try_with(|recent| recent.put(ManuallyDrop::new(record)));
+    if let Ok(Some(other)) = refused {
+        put_other(ManuallyDrop::into_inner(other));
+    }
 }
 
 /// Takes the reference that is retained for the next span without a record.
@@ -197,8 +216,21 @@ fn recycle_other_state(state: SharedState) {
     let _ = POOL.try_with(|pool| pool.other_states.put(state));
 }
 
+/// Adds a record for which there is no room among those that were returned last. The first one makes room.
+#[cold]
 #[inline(never)]
-fn put_other(pool: &Pool, record: OwnedRecord) {
+fn put_other(record: OwnedRecord) {
+    let _ = POOL.try_with(|pool| {
+        let had_room = RECENT.try_with(|recent| recent.room.replace(MAX_RECENT) > 0);
+        if had_room == Ok(false) {
+            return_to_pool(record);
+        } else {
+            put_in(pool, record);
+        }
+    });
+}
+
+fn put_in(pool: &Pool, record: OwnedRecord) {
     let spilled = {
         let Ok(mut others) = pool.others.try_borrow_mut() else { return };
         let is_full = others.len() >= POOL_RECORDS;
@@ -227,6 +259,7 @@ impl SpanRecord {
     pub(in crate::span) fn set_tracer(&mut self, stripe: &Arc<Stripe>) {
         if !self.stripe.as_ref().is_some_and(|retained| Arc::ptr_eq(retained, stripe)) {
             replace(&mut self.stripe, stripe);
+            self.truncates_short_text = stripe.options.max_tag_value_length < SHORT;
         }
     }
 }
@@ -325,15 +358,17 @@ pub(crate) fn evict_from_pools(stripes: &Stripes) {
 #[inline(never)]
 fn release_of_dropped_tracers() {
     let mut unneeded = Vec::new();
-    let _ = POOL.try_with(|pool| {
-        let is_of_dropped_tracer = |stripe: &mut Arc<Stripe>| !stripe.may_be_retained();
-        for retained in &pool.recent.last {
+    let is_of_dropped_tracer = |stripe: &mut Arc<Stripe>| !stripe.may_be_retained();
+    let _ = RECENT.try_with(|recent| {
+        for retained in &recent.last {
             let mut record = retained.take();
             unneeded.extend(
                 record.as_mut().and_then(|record| record.stripe.take_if(is_of_dropped_tracer)),
             );
             retained.set(record);
         }
+    });
+    let _ = POOL.try_with(|pool| {
         if let Ok(mut others) = pool.others.try_borrow_mut() {
             unneeded.extend(
                 others.iter_mut().filter_map(|record| record.stripe.take_if(is_of_dropped_tracer)),
@@ -361,137 +396,4 @@ fn lock_shared() -> Option<MutexGuard<'static, Vec<OwnedRecord>>> {
 const MAX_TRIES: usize = 1_000;
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Weak;
-    use std::thread;
-
-    use super::super::large::SMALL_BYTES;
-    use super::*;
-    use crate::Tracer;
-    use crate::sampler::ConstSampler;
-
-    fn tracer() -> (Tracer, crate::Closer) {
-        Tracer::builder("s").null_reporter().build().unwrap()
-    }
-
-    /// Returns the memory of the record that the next span gets.
-    fn pooled_bytes() -> usize {
-        let record = take();
-        let held = record.data.try_lock().unwrap().draft.held_bytes();
-        return_to_pool(record);
-        held
-    }
-
-    #[test]
-    fn a_record_of_a_huge_span_is_not_reused_and_that_of_a_large_one_while_spans_are_large() {
-        let (tracer, _closer) = tracer();
-        for (bytes, reused) in [(50, true), (30_000, true), (100_000, false)] {
-            let log = "x".repeat(bytes);
-            let span = tracer.start_span("op");
-            for _ in 0..2 {
-                span.log_event(&log);
-            }
-            drop(span);
-            assert_eq!(pooled_bytes() >= 2 * bytes, reused, "{bytes}");
-        }
-        let span = tracer.start_span("op");
-        span.set_tag("t", "x").log_event("x".repeat(60_000));
-        drop(span);
-        assert!(pooled_bytes() >= 60_000);
-        // Spans that need neither logs nor much memory.
-        (0..1_000).for_each(|_| drop(tracer.start_span("op")));
-        assert!(pooled_bytes() <= SMALL_BYTES, "{} bytes", pooled_bytes());
-    }
-
-    #[test]
-    fn the_number_of_pooled_records_is_bounded_however_many_spans_end_at_once() {
-        let (tracer, _closer) = tracer();
-        let spans: Vec<_> = (0..4 * SHARED_RECORDS).map(|_| tracer.start_span("op")).collect();
-        drop(spans);
-        let mut attempts =
-            std::iter::repeat_with(|| SHARED.try_lock().map(|records| records.len()));
-        let shared = attempts.find_map(|count| count).unwrap();
-        assert!(shared > 0 && shared <= SHARED_RECORDS, "{shared} records");
-    }
-
-    /// Starts and ends spans, and returns what tells whether the stripe of the thread is still there.
-    fn start_and_end_spans(tracer: &Tracer) -> Weak<Stripe> {
-        let root = tracer.start_span("op");
-        let weak = root.stripe().map(Arc::downgrade).unwrap();
-        let deep: Vec<_> = (0..40).map(|_| tracer.span("below").child_of(&root).start()).collect();
-        drop((root, deep));
-        weak
-    }
-
-    /// Runs `work` on a thread of its own, until the thread has dropped what it retains.
-    fn on_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-        thread::scope(|scope| scope.spawn(work).join().unwrap())
-    }
-
-    fn is_alive(stripe: &Weak<Stripe>) -> bool {
-        stripe.strong_count() > 0
-    }
-
-    #[test]
-    fn the_references_that_a_thread_retains_are_dropped_with_the_tracer_or_the_thread() {
-        for sampled in [true, false] {
-            let build = move || {
-                let sampler = ConstSampler::new(sampled);
-                Tracer::builder("s").null_reporter().sampler(sampler).build().unwrap()
-            };
-            let here = build();
-            let stripe = start_and_end_spans(&here.0);
-            assert!(stripe.strong_count() > 1, "none is retained");
-            drop(here);
-            assert!(!is_alive(&stripe), "its own thread keeps it");
-
-            let (to_drop, dropped) = (build(), build());
-            let (stripes, retained) = on_thread(move || {
-                let stripes = [&to_drop.0, &dropped.0].map(start_and_end_spans);
-                on_thread(|| drop((to_drop, dropped)));
-                let retained = stripes.iter().filter(|stripe| is_alive(stripe)).count();
-                (stripes, retained)
-            });
-            assert!(retained > 0, "nothing is retained");
-            assert!(!stripes.iter().any(is_alive), "retained beyond the end of the thread");
-        }
-    }
-
-    #[test]
-    fn a_thread_drops_references_to_dropped_tracers_once_it_uses_another() {
-        let used = on_thread(|| {
-            let mut used = Vec::new();
-            for _ in 0..200 {
-                let tracer = tracer();
-                used.push(start_and_end_spans(&tracer.0));
-                on_thread(|| drop(tracer));
-                let retained = used.iter().filter(|stripe| is_alive(stripe)).count();
-                assert!(retained <= 1, "{retained} of {}", used.len());
-            }
-            used
-        });
-        assert!(!used.iter().any(is_alive));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_forked_process_leaves_the_references_that_its_parent_retained() {
-        use fork::Fork;
-        let forks = || {
-            let before = tracer();
-            let stripe = start_and_end_spans(&before.0);
-            on_thread(|| drop(before));
-            match fork::fork().unwrap() {
-                // Without output: another thread may have had the lock of standard error.
-                Fork::Child => {
-                    let after = tracer();
-                    let own = start_and_end_spans(&after.0);
-                    let (is_left, is_retained) = (is_alive(&stripe), own.strong_count() > 1);
-                    std::process::exit(i32::from(!is_left || !is_retained));
-                }
-                Fork::Parent(pid) => assert_eq!(fork::waitpid(pid).unwrap(), 0),
-            }
-        };
-        on_thread(forks);
-    }
-}
+mod tests;

@@ -33,6 +33,8 @@ pub(crate) struct SpanRecord {
     /// Whether the data has baggage or a caller's context: most spans have neither, and their children
     /// need no lock then.
     pub(crate) has_baggage: AtomicBool,
+    /// Whether the tracer's limit may truncate even short text, which then is not written on the fast path.
+    pub(in crate::span) truncates_short_text: bool,
     pub(crate) data: Mutex<SpanData>,
 }
 
@@ -50,6 +52,7 @@ impl Default for SpanRecord {
             state: NO_STATE.try_with(SharedState::clone).unwrap_or_default(),
             own: None,
             has_baggage: AtomicBool::new(false),
+            truncates_short_text: false,
             data: Mutex::default(),
         }
     }
@@ -110,16 +113,19 @@ impl SpanRecord {
     /// Shares the state of another span.
     #[inline]
     pub(in crate::span) fn join_state(&mut self, state: SharedState) {
-        let own = mem::replace(&mut self.state, state);
         if self.own.is_none() {
-            self.own = Some(own);
+            self.own = Some(mem::replace(&mut self.state, state));
+        } else {
+            self.state = state;
         }
     }
 
     /// Returns to the record's own state.
     #[inline]
     pub(in crate::span) fn leave_state(&mut self) {
-        if let Some(own) = self.own.take() {
+        if self.own.is_some()
+            && let Some(own) = self.own.take()
+        {
             self.state = own;
         }
     }

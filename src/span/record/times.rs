@@ -38,7 +38,7 @@ pub(super) struct StoredStart {
 const NOT_READ: u64 = u64::MAX;
 
 /// The wall time of an unknown start. Given times are never before the epoch.
-const UNKNOWN: i64 = i64::MIN;
+const UNKNOWN: i64 = -1;
 
 impl StoredStart {
     /// Returns whether the start is unknown.

@@ -44,6 +44,9 @@ const ON_SLOW_PATH: u32 = MAY_BE_SAMPLED_LATER | SLOW_PATH | TRACKED;
 /// Spans of the trace do not end on the fast path.
 const SLOW_END: u32 = ON_SLOW_PATH | OBSERVED;
 
+/// Flags that nobody defines, but that a caller may set: the short form of a span has no room for them.
+const UNUSUAL_FLAGS: u32 = 0xc0;
+
 /// Returns the bits with `flags` added. Tags of an observed trace that is recorded from here on are
 /// stored for observers as they were before: its spans take the slow path.
 const fn with_added(bits: u32, flags: u8) -> u32 {
@@ -165,12 +168,21 @@ impl TraceState {
         self.bits() & SLOW_END != 0
     }
 
-    /// Returns the flags that leave the process, if a span that ends is sent, and nothing else is done.
+    /// Returns the flags that leave the process, if a span that ends is sent, and nothing else is done, and the flags
+    /// are usual.
     #[inline]
     pub(crate) fn flags_of_only_sent(&self) -> Option<u8> {
         let bits = self.bits();
-        let [flags, ..] = bits.to_le_bytes();
-        (bits & (u32::from(SAMPLED) | SLOW_END) == u32::from(SAMPLED)).then_some(flags)
+        let others = SLOW_END | UNUSUAL_FLAGS;
+        // The mask gives the compiler a limit.
+        let [flags, ..] = (bits & !UNUSUAL_FLAGS).to_le_bytes();
+        (bits & (u32::from(SAMPLED) | others) == u32::from(SAMPLED)).then_some(flags)
+    }
+
+    /// Returns whether observers are notified of a span that ends, and else the end is on the fast path.
+    #[inline]
+    pub(crate) fn has_observed_end(&self) -> bool {
+        self.bits() & SLOW_END == OBSERVED
     }
 
     /// Returns whether a span that ends is counted as not sampled, and nothing else is done.
