@@ -79,7 +79,8 @@ fn unusual(text: &str) -> Vec<String> {
         identifiers.map(move |name| (number + 1, name))
     });
     let found = identifiers.flat_map(|(line, name)| {
-        let matching = TERMS.iter().filter(|(word, _)| parts(name).any(|part| part == *word));
+        let parts: Vec<_> = parts(name).collect();
+        let matching = TERMS.iter().filter(move |(word, _)| parts.iter().any(|part| part == word));
         matching.map(move |(word, term)| format!("{line}: {name}: not {word}, but {term}"))
     });
     found.collect()
