@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
     })
     .within(1_300, 1_355, 0)
-    .in_time(2, 260),
+    .in_time(2, 380),
     Case::new("root finished, end observed", 200, |meter| {
         let (tracer, _closer) = observed_at_end(true)?;
         meter.run(&tracer, || {
@@ -55,7 +55,7 @@ pub(super) const CASES: &[Case] = &[
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
     })
     .within(1_300, 1_315, 0)
-    .in_time(4, 260),
+    .in_time(4, 340),
     Case::new("server + 3 tags, rpc metrics", 200, |meter| {
         let (tracer, _closer) = rpc_metrics(true)?;
         meter.run(&tracer, || serve(&tracer))
