@@ -24,15 +24,15 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     steps.retain(|step| {
         (wanted.is_empty() || contains(wanted, &step.name)) && !contains(refused, &step.name)
     });
-    let in_lane = |lane| steps.iter().filter(move |step| step.lane == lane);
+    let scheduled = |schedule| steps.iter().filter(move |step| step.schedule == schedule);
     let mut results = Vec::new();
     std::thread::scope(|scope| {
-        let beside =
-            scope.spawn(|| in_lane(Lane::Beside).map(Step::run_quietly).collect::<Vec<_>>());
-        results.extend(in_lane(Lane::Main).map(Step::run));
-        results.extend(beside.join().unwrap_or_default());
+        let parallel = scope
+            .spawn(|| scheduled(Schedule::Parallel).map(Step::run_quietly).collect::<Vec<_>>());
+        results.extend(scheduled(Schedule::Main).map(Step::run));
+        results.extend(parallel.join().unwrap_or_default());
     });
-    results.extend(in_lane(Lane::Alone).map(Step::run));
+    results.extend(scheduled(Schedule::Alone).map(Step::run));
     println!("\n=== summary of cargo xtask check");
     for StepResult { name, seconds, outcome } in &results {
         println!("{name:<52} {seconds:>5} s  {outcome}");
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 /// A check.
 struct Step {
     name: String,
-    lane: Lane,
+    schedule: Schedule,
     environment: Option<(&'static str, &'static str)>,
     program: Program,
     arguments: Vec<String>,
@@ -54,12 +54,12 @@ struct Step {
 
 /// When a step is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lane {
+enum Schedule {
     /// One after the other.
     Main,
-    /// Beside those of the main lane, one after the other, with a target folder of its own: cargo locks a target
+    /// Beside the main steps, one after the other, with a target folder of its own: cargo locks a target
     /// folder.
-    Beside,
+    Parallel,
     /// After all others, one after the other.
     Alone,
 }
@@ -98,7 +98,7 @@ impl Step {
         });
         let printed = String::from_utf8_lossy(&printed);
         let StepResult { name, seconds, outcome } = &result;
-        println!("\n=== {name} (beside the others)\n{printed}--- {name}: {outcome}, {seconds} s");
+        println!("\n=== {name} (in parallel)\n{printed}--- {name}: {outcome}, {seconds} s");
         result
     }
 
@@ -116,9 +116,9 @@ impl Step {
     fn command(&self) -> Outcome<Command> {
         let mut command = Command::new(self.program.installed()?);
         command.args(&self.arguments).envs(self.environment);
-        if self.lane == Lane::Beside {
+        if self.schedule == Schedule::Parallel {
             let target =
-                std::path::absolute(tools::target_folder(Path::new("target")))?.join("beside");
+                std::path::absolute(tools::target_folder(Path::new("target")))?.join("parallel");
             command.env("CARGO_TARGET_DIR", target);
         }
         Ok(command)
@@ -138,49 +138,54 @@ impl Program {
 /// All checks, in the order in which they run: the fastest to fail first.
 fn steps(published: &[Package]) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut add = |lane, name: &str, program, arguments: &str| {
+    let mut add = |schedule, name: &str, program, arguments: &str| {
         let arguments = arguments.split_whitespace().map(str::to_owned).collect();
-        steps.push(Step { name: name.to_owned(), lane, environment: None, program, arguments });
+        steps.push(Step { name: name.to_owned(), schedule, environment: None, program, arguments });
     };
     let packages: String =
         published.iter().map(|package| format!(" --package {}", package.name)).collect();
     let with_features = || published.iter().filter(|package| !package.features.is_empty());
 
-    add(Lane::Main, "format", Program::Cargo, "fmt --all --check");
+    add(Schedule::Main, "format", Program::Cargo, "fmt --all --check");
     let deny_warnings = "-- -D warnings";
     let clippy = format!("clippy --workspace --all-targets --all-features {deny_warnings}");
-    add(Lane::Main, "lints: all features", Program::Cargo, &clippy);
+    add(Schedule::Main, "lints: all features", Program::Cargo, &clippy);
     for package in with_features() {
         let name = &package.name;
         let without =
             format!("clippy --package {name} --no-default-features --all-targets {deny_warnings}");
-        add(Lane::Main, &format!("lints: {name} without features"), Program::Cargo, &without);
+        add(Schedule::Main, &format!("lints: {name} without features"), Program::Cargo, &without);
     }
     // Each feature alone, each two, and all.
     let pairs = "hack clippy --feature-powerset --depth 2 --exclude-features default";
     let pairs = format!("{pairs}{packages} {deny_warnings}");
-    add(Lane::Main, "lints: features two by two", Program::Tool(&HACK), &pairs);
+    add(Schedule::Main, "lints: features two by two", Program::Tool(&HACK), &pairs);
 
-    add(Lane::Main, "tests: workspace", Program::Cargo, "test --workspace");
+    add(Schedule::Main, "tests: workspace", Program::Cargo, "test --workspace");
     let members: String = with_features()
         .filter(|package| package.name != "jaeger-client")
         .map(|package| format!(" --package {}", package.name))
         .collect();
     let tests = format!("test --all-features{members}");
-    add(Lane::Main, "tests: integrations with all features", Program::Cargo, &tests);
-    add(Lane::Main, "documentation", Program::Cargo, "doc --workspace --no-deps --all-features");
+    add(Schedule::Main, "tests: integrations with all features", Program::Cargo, &tests);
+    add(
+        Schedule::Main,
+        "documentation",
+        Program::Cargo,
+        "doc --workspace --no-deps --all-features",
+    );
     let private = "doc --workspace --no-deps --all-features --document-private-items";
-    add(Lane::Main, "documentation of private items", Program::Cargo, private);
+    add(Schedule::Main, "documentation of private items", Program::Cargo, private);
 
-    add(Lane::Beside, "spelling", Program::Tool(&TYPOS), "--format brief");
+    add(Schedule::Parallel, "spelling", Program::Tool(&TYPOS), "--format brief");
     // Advisories need a list from the network, and are checked separately: `cargo deny check advisories`.
     let deny = "--all-features check licenses bans sources";
-    add(Lane::Beside, "licences and sources of dependencies", Program::Tool(&DENY), deny);
+    add(Schedule::Parallel, "licences and sources of dependencies", Program::Tool(&DENY), deny);
     let ours = "--package peer-jaeger-client --package peer-jaeger-client-tracing";
     let comparison = format!("check --locked --manifest-path compare/Cargo.toml {ours}");
-    add(Lane::Beside, "comparison with other clients", Program::Cargo, &comparison);
+    add(Schedule::Parallel, "comparison with other clients", Program::Cargo, &comparison);
     add(
-        Lane::Beside,
+        Schedule::Parallel,
         "packages, with the lowest versions of dependencies and Rust",
         Program::Xtask,
         "lowest-versions",
@@ -190,16 +195,21 @@ fn steps(published: &[Package]) -> Vec<Step> {
         let name = format!("public types: {}", package.name);
         let path = &package.manifest_path;
         let check = format!("check-external-types --all-features --manifest-path {path}");
-        add(Lane::Beside, &name, Program::Tool(&EXTERNAL_TYPES), &check);
+        add(Schedule::Parallel, &name, Program::Tool(&EXTERNAL_TYPES), &check);
     }
 
     // These count instructions, which the load does not change.
-    add(Lane::Beside, "contracts: http", Program::Cargo, "bench -p jaeger-client-http");
-    add(Lane::Beside, "contracts: reqwest", Program::Cargo, "bench -p jaeger-client-reqwest");
-    add(Lane::Beside, "contracts: otlp", Program::Cargo, "bench --features otlp --bench otlp");
-    add(Lane::Beside, "contracts: tracing", Program::Cargo, "bench -p jaeger-client-tracing");
+    add(Schedule::Parallel, "contracts: http", Program::Cargo, "bench -p jaeger-client-http");
+    add(Schedule::Parallel, "contracts: reqwest", Program::Cargo, "bench -p jaeger-client-reqwest");
+    add(
+        Schedule::Parallel,
+        "contracts: otlp",
+        Program::Cargo,
+        "bench --features otlp --bench otlp",
+    );
+    add(Schedule::Parallel, "contracts: tracing", Program::Cargo, "bench -p jaeger-client-tracing");
     // These measure time, too.
-    add(Lane::Alone, "contracts", Program::Xtask, "contracts");
+    add(Schedule::Alone, "contracts", Program::Xtask, "contracts");
 
     for step in &mut steps {
         if step.name.starts_with("documentation") {
@@ -218,17 +228,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_measures_is_run_alone_and_what_is_run_beside_has_a_folder_of_its_own() {
+    fn what_measures_time_runs_alone_and_what_runs_in_parallel_has_a_folder_of_its_own() {
         for step in steps(&published().unwrap()) {
-            assert_eq!(
-                step.lane == Lane::Alone,
-                step.name.starts_with("contracts"),
-                "{}",
-                step.name
-            );
+            assert_eq!(step.schedule == Schedule::Alone, step.name == "contracts", "{}", step.name);
             let command = Step { program: Program::Cargo, ..step }.command().unwrap();
             let folder = command.get_envs().find(|(name, _)| *name == "CARGO_TARGET_DIR");
-            assert_eq!(folder.is_some(), step.lane == Lane::Beside);
+            assert_eq!(folder.is_some(), step.schedule == Schedule::Parallel);
         }
     }
 
