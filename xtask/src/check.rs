@@ -116,6 +116,14 @@ impl Step {
     fn command(&self) -> Outcome<Command> {
         let mut command = Command::new(self.program.installed()?);
         command.args(&self.arguments).envs(self.environment);
+        // Those of this program, which cargo has set: `ring` is compiled again, and all that depends on it, where
+        // they differ from those of the last build.
+        for (name, _) in std::env::vars_os() {
+            let bytes = name.as_encoded_bytes();
+            if bytes.starts_with(b"CARGO_PKG_") || bytes.starts_with(b"CARGO_MANIFEST_") {
+                command.env_remove(name);
+            }
+        }
         if self.schedule == Schedule::Parallel {
             let target =
                 std::path::absolute(tools::target_folder(Path::new("target")))?.join("parallel");
