@@ -97,7 +97,10 @@ fn decided_by_call(stripe: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, s
     let flags = join::flags_of(join::decide(stripe, trace_id, &name, &mut sampler_tags));
     match name {
         Cow::Borrowed(name) if flags == 0 => non_recording(stripe, trace_id, name),
-        name => root(stripe, trace_id, name, flags, Tags::OfSampler(&mut sampler_tags)),
+        name => {
+            let tags = Tags::OfSampler(&mut sampler_tags);
+            root_of::<false, false>(stripe, trace_id, name, flags, tags)
+        }
     }
 }
 
@@ -105,18 +108,6 @@ fn decided_by_call(stripe: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, s
 #[inline]
 fn non_recording(stripe: &Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Span {
     Span::non_recording(NonRecording::new(record::count_non_recording(stripe), trace_id, name))
-}
-
-/// Starts the first span of a trace, with a record.
-#[inline]
-fn root(
-    stripe: &Arc<Stripe>,
-    trace_id: TraceId,
-    name: Cow<'static, str>,
-    flags: u8,
-    tags: Tags<'_>,
-) -> Span {
-    root_of::<false, false>(stripe, trace_id, name, flags, tags)
 }
 
 /// Starts the first span of a trace, with a record. If it is observed, its start is read even if it is not
@@ -153,11 +144,7 @@ fn root_of<const IS_OBSERVED: bool, const IS_OWNER: bool>(
         }
         let data = record.data.get_mut();
         data.start_now(stripe);
-        if IS_OWNER {
-            data.mark_started_by_owner(stripe, SpanOrigin::Trace, Sampled::Yes);
-        } else {
-            data.mark_started(stripe, SpanOrigin::Trace, Sampled::Yes);
-        }
+        data.mark_started_by::<IS_OWNER>(stripe, SpanOrigin::Trace, Sampled::Yes);
     }
     Span::recorded(owned.into_shared())
 }

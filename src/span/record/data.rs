@@ -42,19 +42,22 @@ impl SpanData {
         span_origin: SpanOrigin,
         sampled: Sampled,
     ) {
-        stripe.count_started(span_origin, sampled);
-        self.finished = false;
+        self.mark_started_by::<false>(stripe, span_origin, sampled);
     }
 
-    /// Does the same on the thread that owns the stripe.
+    /// Does the same on a thread of which it is known whether it owns the stripe.
     #[inline(always)]
-    pub(in crate::span) fn mark_started_by_owner(
+    pub(in crate::span) fn mark_started_by<const IS_OWNER: bool>(
         &mut self,
         stripe: &Stripe,
         span_origin: SpanOrigin,
         sampled: Sampled,
     ) {
-        stripe.count_started_by_owner(span_origin, sampled);
+        if IS_OWNER {
+            stripe.count_started_by_owner(span_origin, sampled);
+        } else {
+            stripe.count_started(span_origin, sampled);
+        }
         self.finished = false;
     }
 

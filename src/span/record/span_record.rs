@@ -123,6 +123,7 @@ impl SpanRecord {
     /// Returns to the record's own state.
     #[inline]
     pub(in crate::span) fn leave_state(&mut self) {
+        // Looked at first, as `take` would write where there is none, too.
         if self.own.is_some()
             && let Some(own) = self.own.take()
         {
