@@ -1,19 +1,17 @@
-//! The builder of a span: references and their targets, tags, a start time.
+//! The builder of a span: tags, a start time. Its references are in `reference.rs`.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::context::SpanContext;
 use super::counters::Stripe;
 use super::lifecycle::start::UnstartedSpan;
-use super::record::ReferenceSink;
 use super::repr::Span;
 use super::set_tag::IntoTagValue;
 use super::tag::TagValue;
 use crate::diag::Brief;
-use crate::encoding::{ReferenceKind, TagKey};
+use crate::encoding::TagKey;
 use crate::tags::{self, SpanKind};
 
 /// The builder of a span.
@@ -29,7 +27,7 @@ use crate::tags::{self, SpanKind};
 /// ```
 #[must_use = "a span is started by `start`"]
 pub struct SpanBuilder<'a> {
-    span: UnstartedSpan<'a>,
+    pub(super) span: UnstartedSpan<'a>,
 }
 
 impl fmt::Debug for SpanBuilder<'_> {
@@ -44,32 +42,6 @@ impl<'a> SpanBuilder<'a> {
     #[inline(always)]
     pub(crate) fn new(stripe: &'a Arc<Stripe>, name: Cow<'static, str>) -> Self {
         Self { span: UnstartedSpan::new(stripe, name) }
-    }
-
-    /// Adds a `CHILD_OF` reference: the parent waits for the span. The first such reference is the
-    /// parent.
-    #[inline(always)]
-    pub fn child_of(mut self, parent: impl Parent) -> Self {
-        parent.add_to(&mut self.span.reference(ReferenceKind::ChildOf));
-        self
-    }
-
-    /// Adds a `FOLLOWS_FROM` reference to a span that does not wait for this one. It is the parent
-    /// if there is no `CHILD_OF` reference; of several, the last one.
-    pub fn follows_from(mut self, parent: impl Parent) -> Self {
-        parent.add_to(&mut self.span.reference(ReferenceKind::FollowsFrom));
-        self
-    }
-
-    /// Uses the context as the span's own: ids, flags and baggage are as given, no id is generated
-    /// and no sampler is called. For spans that were begun elsewhere.
-    ///
-    /// # Source
-    ///
-    /// `SelfRef` in jaeger-client-go, reference type 99.
-    pub fn self_reference(mut self, context: impl Parent) -> Self {
-        self.span.set_itself(context.context());
-        self
     }
 
     /// Ignores the active span, which is otherwise the parent if no other is given.
@@ -152,67 +124,5 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span in the place of another, whose observers continue with it.
     pub(in crate::span) fn start_in_place(self) -> Span {
         self.span.start_in_place()
-    }
-}
-
-/// A target of a reference: a context, a span, or perhaps nothing.
-pub trait Parent: Sized {
-    /// Returns the context of the target, if there is one.
-    fn context(self) -> Option<SpanContext>;
-
-    /// Adds the reference to a span about to be started. Implemented for `&Span` too, so that no context is
-    /// built for it.
-    #[doc(hidden)]
-    #[inline]
-    fn add_to(self, sink: &mut ReferenceSink<'_>) {
-        if let Some(context) = self.context() {
-            sink.add_context(context);
-        }
-    }
-}
-
-impl Parent for SpanContext {
-    fn context(self) -> Option<SpanContext> {
-        Some(self)
-    }
-}
-
-impl Parent for &SpanContext {
-    fn context(self) -> Option<SpanContext> {
-        Some(self.clone())
-    }
-}
-
-impl Parent for &Span {
-    fn context(self) -> Option<SpanContext> {
-        Some(Span::context(self))
-    }
-
-    #[inline(always)]
-    fn add_to(self, sink: &mut ReferenceSink<'_>) {
-        match self.record_or_promote() {
-            Some(record) => sink.add_record(record),
-            None => sink.off_fast_path(|sink| add_without_record(self, sink)),
-        }
-    }
-}
-
-/// Adds a reference to a span that cannot get a record.
-#[cold]
-#[inline(never)]
-fn add_without_record(span: &Span, sink: &mut ReferenceSink<'_>) {
-    sink.add_context(span.context_or_empty());
-}
-
-impl<P: Parent> Parent for Option<P> {
-    fn context(self) -> Option<SpanContext> {
-        self.and_then(Parent::context)
-    }
-
-    #[inline]
-    fn add_to(self, sink: &mut ReferenceSink<'_>) {
-        if let Some(parent) = self {
-            parent.add_to(sink);
-        }
     }
 }

@@ -5,9 +5,9 @@
 
 use std::time::SystemTime;
 
-use super::builder::Parent;
 use super::context::SpanContext;
 use super::record::{SpanData, Start};
+use super::reference::Parent;
 use super::{IntoTagValue, Span, TagValue, observer};
 use crate::encoding::ReferenceKind;
 use crate::tags::SAMPLING_PRIORITY;
@@ -162,7 +162,7 @@ impl Span {
         let own_parent = (record.ids.trace, record.ids.parent);
         self.with_recording_data("add_follows_from", |data, _| {
             let ids = (context.trace_id, context.span_id);
-            data.draft.add_reference(ReferenceKind::FollowsFrom, ids, Some(own_parent));
+            data.draft.add_reference(ReferenceKind::FollowsFrom, ids, own_parent);
         });
         self
     }

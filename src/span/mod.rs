@@ -19,6 +19,7 @@ mod options;
 mod owned;
 mod prepared;
 mod record;
+mod reference;
 mod repr;
 mod set_tag;
 pub(crate) mod shared;
@@ -28,7 +29,7 @@ mod tag;
 pub(crate) use self::active::active_of;
 pub use self::active::{InSpan, NumberedScopes, Scope, TraceFutureExt, wrap};
 pub(crate) use self::baggage::{Baggage, BaggageItem};
-pub use self::builder::{Parent, SpanBuilder};
+pub use self::builder::SpanBuilder;
 pub use self::compact::CompactSpan;
 pub use self::context::{AsSpanContext, LogFields, SpanContext};
 pub use self::encoded_fields::EncodedFields;
@@ -41,9 +42,10 @@ pub use self::observer::{
 pub use self::options::SpanOptions;
 pub use self::owned::OwnedSpan;
 pub use self::prepared::PreparedSpan;
-#[doc(hidden)]
-pub use self::record::ReferenceSink;
 pub(crate) use self::record::{DEBUG, SAMPLED, evict_from_pools};
+pub use self::reference::Parent;
+#[doc(hidden)]
+pub use self::reference::ReferenceSink;
 pub use self::repr::Span;
 pub use self::set_tag::IntoTagValue;
 pub(crate) use self::tag::truncate_value;

@@ -7,11 +7,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::builder::{Parent, SpanBuilder};
+use super::builder::SpanBuilder;
 use super::context::{AsSpanContext, SpanContext};
 use super::encoded_fields::EncodedFields;
 use super::lifecycle::child;
-use super::record::{FieldList, ReferenceSink, with_copy_of_few};
+use super::record::{FieldList, with_copy_of_few};
+use super::reference::{Parent, ReferenceSink};
 use super::repr::Span;
 use super::set_tag::IntoTagValue;
 use super::tag::{FinishOptions, OwnedTagValue, TagValue};

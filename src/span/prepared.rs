@@ -7,7 +7,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::builder::Parent;
 use super::compact::CompactSpan;
 use super::context::SpanContext;
 use super::counters::Stripe;
@@ -15,7 +14,8 @@ use super::lifecycle::prepare::{start_fast_retaining, start_fast_storing};
 use super::lifecycle::start::UnstartedSpan;
 use super::lifecycle::unstarted_tags;
 use super::owned::OwnedSpan;
-use super::record::{self, OwnedRecord, ParentKind, ReferenceSink, SpanRecord, Start};
+use super::record::{self, OwnedRecord, ParentKind, SpanRecord, Start};
+use super::reference::{Parent, ReferenceSink};
 use super::repr::Span;
 use super::set_tag::IntoTagValue;
 use super::tag::TagValue;

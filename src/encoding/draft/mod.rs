@@ -159,20 +159,21 @@ impl SpanDraft {
         self.has_rare_fields = true;
     }
 
-    /// Adds a reference to a context with ids. The first one is to the parent, unless there is a
-    /// `parent_so_far` already; of several, each is encoded here.
+    /// Adds the first reference, whose target is the parent: its ids are those of the span's parent.
+    #[inline]
+    pub(crate) fn refer_to_parent(&mut self, kind: ReferenceKind) {
+        self.parent = Some(kind);
+    }
+
+    /// Adds another reference, to a context with ids, after one to the `parent`. Each is encoded here.
     #[inline]
     pub(crate) fn add_reference(
         &mut self,
         kind: ReferenceKind,
         (trace_id, span_id): (TraceId, SpanId),
-        parent_so_far: Option<(TraceId, SpanId)>,
+        parent: (TraceId, SpanId),
     ) {
-        let Some(parent_so_far) = parent_so_far else {
-            self.parent = Some(kind);
-            return;
-        };
-        self.encode_parent_reference(parent_so_far);
+        self.encode_parent_reference(parent);
         self.push_reference(kind.view(trace_id, span_id));
     }
 

@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::scope::{Entry, STACK, is_innermost_of};
-use crate::span::builder::Parent;
 use crate::span::compact::CompactSpan;
 use crate::span::context::SpanContext;
-use crate::span::record::ReferenceSink;
+use crate::span::reference::{Parent, ReferenceSink};
 use crate::span::repr::{RecordHandle, Span};
 
 /// Makes spans active, and inactive again, by numbers that the caller gives them.

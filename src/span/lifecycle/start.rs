@@ -18,9 +18,7 @@ use crate::span::active;
 use crate::span::context::SpanContext;
 use crate::span::counters::{SpanOrigin, Stripe};
 use crate::span::observer::{self, Place, StartTags};
-use crate::span::record::{
-    self, OwnedRecord, ParentKind, ReferenceSink, Sampled, SpanRecord, Start,
-};
+use crate::span::record::{self, OwnedRecord, ParentKind, Sampled, SpanRecord, Start};
 use crate::span::repr::Span;
 use crate::span::shared::{SpanShared, StartPath};
 use crate::span::tag::TagValue;
@@ -53,13 +51,13 @@ pub(in crate::span) struct UnstartedSpan<'a> {
     pub(super) stripe: &'a Arc<Stripe>,
     /// The span's record, to which options are written as they come: a struct in the builder would
     /// be moved at each of its steps.
-    pub(super) record: OwnedRecord,
-    pub(super) parent_kind: ParentKind,
+    pub(in crate::span) record: OwnedRecord,
+    pub(in crate::span) parent_kind: ParentKind,
     /// Whether the parent so far has a trace, which the span then joins.
-    pub(super) joins: bool,
+    pub(in crate::span) joins: bool,
     pub(in crate::span) ignores_active: bool,
     /// Whether the record has any of the extras.
-    pub(super) has_extras: bool,
+    pub(in crate::span) has_extras: bool,
 }
 
 impl<'a> UnstartedSpan<'a> {
@@ -81,13 +79,6 @@ impl<'a> UnstartedSpan<'a> {
     pub(in crate::span) fn name(&self) -> Cow<'static, str> {
         let name = self.record.data.try_lock().map(|data| data.draft.name().clone());
         name.unwrap_or_default()
-    }
-
-    /// Returns what a reference is added to.
-    #[inline(always)]
-    pub(in crate::span) fn reference(&mut self, kind: ReferenceKind) -> ReferenceSink<'_> {
-        let Self { record, parent_kind, joins, has_extras: extras, .. } = self;
-        ReferenceSink { kind, record: &mut *record, parent_kind, joins, extras }
     }
 
     #[inline]

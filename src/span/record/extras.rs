@@ -54,6 +54,15 @@ pub(in crate::span) struct StartExtras {
     pub(in crate::span) request: SamplingRequest,
 }
 
+/// The kind of the parent so far. Its ids, state and baggage are in the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::span) enum ParentKind {
+    None,
+    /// Replaced by any later reference.
+    FollowsFrom,
+    ChildOf,
+}
+
 /// The sampling information of a context beside its flags, for a span that begins below it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::span) struct SamplingRequest {

@@ -1,22 +1,113 @@
-//! The references of a span, stored in its record before it starts.
+//! The references of a span: what a builder or a prepared span refers to, stored in the record before it starts.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use super::extras::SamplingRequest;
-use super::span_record::SpanRecord;
-use super::trace_state::SharedState;
+use super::builder::SpanBuilder;
+use super::context::SpanContext;
+use super::lifecycle::start::UnstartedSpan;
+use super::record::{ParentKind, SamplingRequest, SharedState, SpanRecord};
+use super::repr::Span;
 use crate::encoding::ReferenceKind;
 use crate::id::{SpanId, TraceId};
-use crate::span::context::SpanContext;
 
-/// The kind of the parent so far. Its ids, state and baggage are in the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::span) enum ParentKind {
-    None,
-    /// Replaced by any later reference.
-    FollowsFrom,
-    ChildOf,
+impl SpanBuilder<'_> {
+    /// Adds a `CHILD_OF` reference: the parent waits for the span. The first such reference is the
+    /// parent.
+    #[inline(always)]
+    pub fn child_of(mut self, parent: impl Parent) -> Self {
+        parent.add_to(&mut self.span.reference(ReferenceKind::ChildOf));
+        self
+    }
+
+    /// Adds a `FOLLOWS_FROM` reference to a span that does not wait for this one. It is the parent
+    /// if there is no `CHILD_OF` reference; of several, the last one.
+    pub fn follows_from(mut self, parent: impl Parent) -> Self {
+        parent.add_to(&mut self.span.reference(ReferenceKind::FollowsFrom));
+        self
+    }
+
+    /// Uses the context as the span's own: ids, flags and baggage are as given, no id is generated
+    /// and no sampler is called. For spans that were begun elsewhere.
+    ///
+    /// # Source
+    ///
+    /// `SelfRef` in jaeger-client-go, reference type 99.
+    pub fn self_reference(mut self, context: impl Parent) -> Self {
+        self.span.set_itself(context.context());
+        self
+    }
+}
+
+impl UnstartedSpan<'_> {
+    /// Returns what a reference is added to.
+    #[inline(always)]
+    pub(in crate::span) fn reference(&mut self, kind: ReferenceKind) -> ReferenceSink<'_> {
+        let Self { record, parent_kind, joins, has_extras: extras, .. } = self;
+        ReferenceSink { kind, record: &mut *record, parent_kind, joins, extras }
+    }
+}
+
+/// A target of a reference: a context, a span, or perhaps nothing.
+pub trait Parent: Sized {
+    /// Returns the context of the target, if there is one.
+    fn context(self) -> Option<SpanContext>;
+
+    /// Adds the reference to a span about to be started. Implemented for `&Span` too, so that no context is
+    /// built for it.
+    #[doc(hidden)]
+    #[inline]
+    fn add_to(self, sink: &mut ReferenceSink<'_>) {
+        if let Some(context) = self.context() {
+            sink.add_context(context);
+        }
+    }
+}
+
+impl Parent for SpanContext {
+    fn context(self) -> Option<SpanContext> {
+        Some(self)
+    }
+}
+
+impl Parent for &SpanContext {
+    fn context(self) -> Option<SpanContext> {
+        Some(self.clone())
+    }
+}
+
+impl Parent for &Span {
+    fn context(self) -> Option<SpanContext> {
+        Some(Span::context(self))
+    }
+
+    #[inline(always)]
+    fn add_to(self, sink: &mut ReferenceSink<'_>) {
+        match self.record_or_promote() {
+            Some(record) => sink.add_record(record),
+            None => sink.off_fast_path(|sink| add_without_record(self, sink)),
+        }
+    }
+}
+
+/// Adds a reference to a span that cannot get a record.
+#[cold]
+#[inline(never)]
+fn add_without_record(span: &Span, sink: &mut ReferenceSink<'_>) {
+    sink.add_context(span.context_or_empty());
+}
+
+impl<P: Parent> Parent for Option<P> {
+    fn context(self) -> Option<SpanContext> {
+        self.and_then(Parent::context)
+    }
+
+    #[inline]
+    fn add_to(self, sink: &mut ReferenceSink<'_>) {
+        if let Some(parent) = self {
+            parent.add_to(sink);
+        }
+    }
 }
 
 /// A reference that a builder is about to store.
@@ -43,9 +134,12 @@ impl ReferenceSink<'_> {
         let record = &mut *self.record;
         let draft = &mut record.data.get_mut().draft;
         if target.is_valid() {
-            let before = (*self.parent_kind != ParentKind::None)
-                .then_some((record.ids.trace, record.ids.parent));
-            draft.add_reference(self.kind, target.ids(), before);
+            if *self.parent_kind == ParentKind::None {
+                draft.refer_to_parent(self.kind);
+            } else {
+                let parent = (record.ids.trace, record.ids.parent);
+                draft.add_reference(self.kind, target.ids(), parent);
+            }
         }
         match *self.parent_kind {
             ParentKind::None => {}
