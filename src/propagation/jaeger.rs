@@ -17,64 +17,12 @@ use super::carrier::{
 use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
 use super::percent::{self, Decoding, decode_into, encode_into, lower_case};
-use super::text::{Parsed, parse, parse_canonical};
-use super::{Extracted, Format};
+use super::text::{Parsed, parse};
+use super::{Extracted, Format, HeadersConfig};
 use crate::encoding::truncate;
 use crate::error::ExtractError;
-use crate::id::IdText;
-use crate::non_exhaustive::NonExhaustive;
+use crate::id::{self, IdText, SpanId, TraceId};
 use crate::span::SpanContext;
-
-/// The names of the headers, all configurable. Case does not matter in reading.
-///
-/// The names must be valid for headers, and differ: a tracer is not built if one is empty, if two
-/// are the same, or if one begins with the prefix of baggage.
-///
-/// # Source
-///
-/// `HeadersConfig` in jaeger-client-go, `config/config.go`, which never finds names that were
-/// configured with upper-case letters.
-///
-/// # Examples
-///
-/// ```
-/// use std::collections::HashMap;
-/// use jaeger_client::{Configuration, HeadersConfig};
-/// let headers =
-///     HeadersConfig { trace_context: "x-trace".to_owned(), ..HeadersConfig::default() };
-/// let (tracer, _closer) = Configuration { headers, ..Configuration::new("checkout") }.new_tracer()?;
-/// let mut carrier = HashMap::new();
-/// tracer.inject(&tracer.start_span("call"), &mut carrier);
-/// assert!(carrier.contains_key("x-trace"));
-/// # Ok::<(), jaeger_client::ConfigError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a configuration, written with struct update syntax")]
-pub struct HeadersConfig {
-    /// The trace context.
-    pub trace_context: String,
-    /// The prefix of the header of a baggage item.
-    pub baggage_prefix: String,
-    /// A caller's debug id, which forces the request to be traced from here on, whatever was decided
-    /// about its trace before.
-    pub debug: String,
-    /// Baggage written by hand: `key1=value1, key2=value2`.
-    pub baggage: String,
-    #[doc(hidden)]
-    pub __non_exhaustive: NonExhaustive,
-}
-
-impl Default for HeadersConfig {
-    fn default() -> Self {
-        Self {
-            trace_context: "uber-trace-id".to_owned(),
-            baggage_prefix: "uberctx-".to_owned(),
-            debug: "jaeger-debug-id".to_owned(),
-            baggage: "jaeger-baggage".to_owned(),
-            __non_exhaustive: NonExhaustive,
-        }
-    }
-}
 
 /// Jaeger's own headers, for text maps and HTTP alike.
 ///
@@ -202,6 +150,28 @@ impl Format for JaegerFormat {
         }
         Ok(())
     }
+}
+
+/// Reads a trace context in the form in which this crate writes it: padded ids, and so a known
+/// length. Decoding would change nothing in it. Returns `None` for any other form, even a valid
+/// one.
+#[inline]
+fn parse_canonical(text: &[u8]) -> Option<Parsed> {
+    let (high, rest) = match text.get(16)? {
+        b':' => (0, text),
+        _ => (id::read_hex_16(text.first_chunk()?)?, text.get(16..)?),
+    };
+    let (ids, flags) = rest.split_first_chunk::<51>()?;
+    let flags = match flags {
+        [digit] => id::digit(*digit)?,
+        [high, low] => (id::digit(*high)? << 4) | id::digit(*low)?,
+        _ => return None,
+    };
+    if (ids[16], ids[33], ids[50]) != (b':', b':', b':') {
+        return None;
+    }
+    let id = |at: usize| id::read_hex_16(ids.get(at..)?.first_chunk()?);
+    Some((TraceId::new(high, id(0)?), SpanId::new(id(17)?), SpanId::new(id(34)?), flags))
 }
 
 /// Sets ids and flags.
@@ -463,6 +433,25 @@ mod tests {
         ) {
             let carrier = super::super::HttpHeaders(vec![(name, value)]);
             let _ = JaegerFormat::default().extract(&carrier);
+        }
+
+        #[test]
+        fn law_the_fast_parser_agrees_with_the_general_parser_on_all_that_it_reads(
+            (wide, at, byte) in (any::<bool>(), 0..68_usize, any::<u8>()),
+            ids: [u64; 4], flags: u8, upper: bool,
+        ) {
+            let high = if wide { ids[3] } else { 0 };
+            let ids = (TraceId::new(high, ids[0]), SpanId::new(ids[1]), SpanId::new(ids[2]));
+            let mut text = SpanContext::new(ids.0, ids.1, ids.2, flags).to_string().into_bytes();
+            prop_assert_eq!(parse_canonical(&text), Some((ids.0, ids.1, ids.2, flags)));
+            if upper {
+                text.make_ascii_uppercase();
+            }
+            let at = at % text.len();
+            text[at] = byte;
+            if let Some(read) = parse_canonical(&text) {
+                prop_assert_eq!(parse(&text), Ok(read));
+            }
         }
     }
 }

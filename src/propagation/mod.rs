@@ -10,6 +10,7 @@ mod b3;
 mod binary;
 mod carrier;
 mod composite;
+mod headers;
 mod jaeger;
 mod keys;
 mod limits;
@@ -26,7 +27,8 @@ pub use self::carrier::{CarrierKind, ExtractCarrier, HttpHeaders, InjectCarrier}
 #[doc(hidden)]
 pub use self::carrier::{KnownName, KnownParts};
 pub use self::composite::CompositeFormat;
-pub use self::jaeger::{HeadersConfig, JaegerFormat};
+pub use self::headers::HeadersConfig;
+pub use self::jaeger::JaegerFormat;
 pub use self::keys::FormatKey;
 pub(crate) use self::keys::check as check_keys;
 pub(crate) use self::percent::decode_with_plus as percent_decoded;

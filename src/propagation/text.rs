@@ -9,28 +9,6 @@ use crate::span::SpanContext;
 /// The ids of trace, span and parent, and the flags.
 pub(super) type Parsed = (TraceId, SpanId, SpanId, u8);
 
-/// Reads a trace context in the form in which this crate writes it: padded ids, and so a known
-/// length. Decoding would change nothing in it. Returns `None` for any other form, even a valid
-/// one.
-#[inline]
-pub(super) fn parse_canonical(text: &[u8]) -> Option<Parsed> {
-    let (high, rest) = match text.get(16)? {
-        b':' => (0, text),
-        _ => (id::read_hex_16(text.first_chunk()?)?, text.get(16..)?),
-    };
-    let (ids, flags) = rest.split_first_chunk::<51>()?;
-    let flags = match flags {
-        [digit] => id::digit(*digit)?,
-        [high, low] => (id::digit(*high)? << 4) | id::digit(*low)?,
-        _ => return None,
-    };
-    if (ids[16], ids[33], ids[50]) != (b':', b':', b':') {
-        return None;
-    }
-    let id = |at: usize| id::read_hex_16(ids.get(at..)?.first_chunk()?);
-    Some((TraceId::new(high, id(0)?), SpanId::new(id(17)?), SpanId::new(id(34)?), flags))
-}
-
 /// Reads `{trace}:{span}:{parent}:{flags}`, with ids of any length that fits.
 pub(super) fn parse(text: &[u8]) -> Result<Parsed, ExtractError> {
     if text.is_empty() {
@@ -136,25 +114,6 @@ mod tests {
             prop_assert_eq!(&text, &expected);
             let parsed = (ids.0, ids.1, ids.2, flags);
             prop_assert_eq!(parse(text.as_bytes()), Ok(parsed));
-            prop_assert_eq!(parse_canonical(text.as_bytes()), Some(parsed));
-        }
-
-        #[test]
-        fn law_the_fast_parser_agrees_with_the_general_parser_on_all_that_it_reads(
-            (wide, at, byte) in (any::<bool>(), 0..68_usize, any::<u8>()),
-            ids: [u64; 4], flags: u8, upper: bool,
-        ) {
-            let high = if wide { ids[3] } else { 0 };
-            let ids = (TraceId::new(high, ids[0]), SpanId::new(ids[1]), SpanId::new(ids[2]));
-            let mut text = SpanContext::new(ids.0, ids.1, ids.2, flags).to_string().into_bytes();
-            if upper {
-                text.make_ascii_uppercase();
-            }
-            let at = at % text.len();
-            text[at] = byte;
-            if let Some(read) = parse_canonical(&text) {
-                prop_assert_eq!(parse(&text), Ok(read));
-            }
         }
     }
 }
