@@ -16,10 +16,10 @@ use super::tag::truncate_value;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::diag::{Cause, Diagnostics};
 use crate::fork::ProcessOrigin;
-use crate::id::{IdSource, TraceId};
+use crate::id::IdSource;
 use crate::panics::Callback;
 use crate::policy::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
-use crate::sampler::{ById, ConstantDecision, Rule, Sampler, SamplerStatus};
+use crate::sampler::{ConstantDecision, Rule, Sampler, SamplerStatus};
 use crate::tail::TailSampler;
 
 /// The counts of baggage items that were set or denied.
@@ -72,7 +72,7 @@ pub(crate) struct SpanShared {
 pub(crate) struct Sampling {
     pub(crate) sampler: Box<dyn Sampler>,
     /// Its decision, if that is always the same: without a call.
-    constant: ConstantDecision,
+    pub(in crate::span) constant: ConstantDecision,
     /// Whether the sampler may defer a decision.
     pub(crate) may_defer: bool,
     /// Whether the sampler is called for traces that continue here.
@@ -105,19 +105,6 @@ impl Sampling {
             tail_sampler,
             throttler,
             debug_tag,
-        }
-    }
-
-    /// Returns the sampler's decision by the id alone.
-    #[inline(always)]
-    pub(crate) fn decide_by_id(&self, trace_id: TraceId) -> ById<'_> {
-        // First of all, as such a span has most to do yet.
-        if let ConstantDecision::Yes(tags) = &self.constant {
-            return ById::Yes(tags);
-        }
-        match &self.constant {
-            ConstantDecision::No => ById::No,
-            _ => self.sampler.decide_by_id(trace_id).outcome(),
         }
     }
 }

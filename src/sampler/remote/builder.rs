@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::current::{Current, OperationLimits};
-use super::refresh::Shared;
+use super::current::{Current, OperationLimits, Shared};
 use super::{HttpSource, RemoteSampler, StrategySource};
 use crate::destructors::has_destructor;
 use crate::diag::Brief;

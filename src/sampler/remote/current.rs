@@ -1,12 +1,25 @@
-//! The sampler in use, and how a strategy replaces it.
+//! The sampler in use: a poll's response replaces it on the polling thread, and other threads sample by it.
 
-use super::strategy::Strategy;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
+
+use super::strategy::{self, Strategy, StrategyError};
+use super::{FetchError, StrategySource};
+use crate::clock::{Clock, SystemClock};
+use crate::diag::Cause;
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::id::TraceId;
+use crate::panics;
+use crate::polling::PollResult;
+use crate::polling::Poller;
 use crate::sampler::{
-    Decision, GuardedSampler, PerOperationSampler, ProbabilisticSampler, RateLimitingSampler,
-    Sampler, SamplerStatus, SamplingParameters,
+    Decision, Fetch, FetchOutcome, GuardedSampler, PerOperationSampler, ProbabilisticSampler,
+    RateLimitingSampler, RemoteCounts, RemoteStatus, Sampler, SamplerHost, SamplerStatus,
+    SamplingParameters,
 };
 
 /// The sampler that decides at present.
@@ -128,4 +141,186 @@ impl Current {
     pub(super) fn status(&self) -> SamplerStatus {
         self.sampler().status()
     }
+}
+
+/// The state of a remote sampler.
+#[derive(Debug)]
+pub(super) struct Shared {
+    service_name: String,
+    source: Box<dyn StrategySource>,
+    source_name: String,
+    current: ArcSwap<Current>,
+    operations: OperationLimits,
+    may_defer: bool,
+    memory_bits: u32,
+    /// The progress, locked while a strategy is applied, so that one is finished before the next
+    /// begins.
+    progress: Mutex<RemoteStatus>,
+    /// The tracer that the sampler works for; the last of several.
+    host: Mutex<Option<SamplerHost>>,
+    /// The clock for samplers without a tracer.
+    clock: SystemClock,
+}
+
+impl Shared {
+    pub(super) fn new(
+        service_name: String,
+        source: Box<dyn StrategySource>,
+        initial: Current,
+        operations: OperationLimits,
+    ) -> Self {
+        let source_name = panics::catch(|| source.name()).unwrap_or_else(|_| "unknown".to_owned());
+        let progress = RemoteStatus { source: source_name.clone(), ..RemoteStatus::default() };
+        Self {
+            service_name,
+            source,
+            source_name,
+            operations,
+            may_defer: operations.late_binding || initial.may_defer(),
+            memory_bits: initial.memory_bits(),
+            current: ArcSwap::from_pointee(initial),
+            progress: Mutex::new(progress),
+            host: Mutex::new(None),
+            clock: SystemClock::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn current(&self) -> Guard<Arc<Current>> {
+        self.current.load()
+    }
+
+    pub(super) fn may_defer(&self) -> bool {
+        self.may_defer
+    }
+
+    pub(super) fn memory_bits(&self) -> u32 {
+        self.memory_bits
+    }
+
+    pub(super) fn status(&self) -> SamplerStatus {
+        let progress = self.progress.lock();
+        SamplerStatus::new(self.current().status().rule).with_remote(progress.clone())
+    }
+
+    pub(super) fn remote_counts(&self) -> RemoteCounts {
+        self.progress.lock().counts()
+    }
+
+    pub(super) fn set_host(&self, host: &SamplerHost) {
+        *self.host.lock() = Some(host.clone());
+    }
+
+    /// Polls, and applies the response.
+    pub(super) fn refresh(&self) -> FetchOutcome {
+        self.poll(|| false).0
+    }
+
+    /// Polls, and applies the response unless it is unwanted by then. Also returns the server's
+    /// `Retry-After`, if there is one.
+    fn poll(&self, unwanted: impl FnOnce() -> bool) -> (FetchOutcome, Option<Duration>) {
+        let fetched = panics::catch(|| self.source.fetch(&self.service_name));
+        let response = fetched.unwrap_or_else(|_| Err(FetchError::new("the source panicked")));
+        let retry_after = response.as_ref().err().and_then(FetchError::retry_after);
+        if unwanted() {
+            return (FetchOutcome::Failed { error: "closed meanwhile".to_owned() }, None);
+        }
+        let host = self.host.lock().clone();
+        let now = host.as_ref().and_then(SamplerHost::monotonic_nanos);
+        let now = now.unwrap_or_else(|| self.clock.monotonic_nanos());
+        let (outcome, is_new) = {
+            let mut progress = self.progress.lock();
+            let replaced = progress.replaced;
+            let outcome = self.take_over(&mut progress, response, now);
+            let recovered = progress.last_fetch.as_ref().is_some_and(|last| {
+                last.outcome != FetchOutcome::Updated && outcome == FetchOutcome::Updated
+            });
+            progress.last_fetch = Some(Fetch::new(wall(&self.clock), outcome.clone()));
+            (outcome, recovered || progress.replaced > replaced)
+        };
+        // A logger is a user callback, so no lock is held here.
+        if let Some(host) = host {
+            self.log_outcome(&host, &outcome, is_new);
+        }
+        (outcome, retry_after)
+    }
+
+    fn take_over(
+        &self,
+        progress: &mut RemoteStatus,
+        response: Result<Vec<u8>, FetchError>,
+        now_nanos: u64,
+    ) -> FetchOutcome {
+        let body = match response {
+            Ok(body) => body,
+            Err(error) => {
+                progress.queries_err += 1;
+                return FetchOutcome::Failed { error: error.to_string() };
+            }
+        };
+        let strategy = match strategy::read(&body) {
+            Ok(strategy) => strategy,
+            Err(StrategyError::Unreadable(error)) => {
+                progress.updates_err += 1;
+                return FetchOutcome::Unreadable { error };
+            }
+            Err(StrategyError::Refused(error)) => {
+                progress.queries_ok += 1;
+                progress.updates_err += 1;
+                return FetchOutcome::Refused { error };
+            }
+        };
+        progress.queries_ok += 1;
+        match self.current.load().change(&strategy, self.operations, now_nanos) {
+            Ok(Change::InPlace) => {}
+            Ok(Change::Continued(next)) => self.current.store(Arc::new(next)),
+            Ok(Change::Replaced(next)) => {
+                progress.replaced += 1;
+                self.current.store(Arc::new(next));
+            }
+            Err(error) => {
+                progress.updates_err += 1;
+                return FetchOutcome::Refused { error: error.to_string() };
+            }
+        }
+        progress.updates_ok += 1;
+        progress.last_update = Some(wall(&self.clock));
+        FetchOutcome::Updated
+    }
+
+    fn log_outcome(&self, host: &SamplerHost, outcome: &FetchOutcome, is_new: bool) {
+        let cause = match outcome {
+            FetchOutcome::Updated if is_new => {
+                let rule = self.current().status().rule;
+                return host.info(&format!("sampling now {rule}, from {}", self.source_name));
+            }
+            FetchOutcome::Updated => return,
+            FetchOutcome::Failed { .. } => Cause::SamplerFetch,
+            FetchOutcome::Unreadable { .. } | FetchOutcome::Refused { .. } => Cause::SamplerUpdate,
+        };
+        host.report_as(cause, || {
+            let rule = self.current().status().rule;
+            let source = &self.source_name;
+            format!("no strategy from {source}, still sampling {rule}: {outcome}")
+        });
+    }
+}
+
+/// Starts polling on its own thread, until the poller is dropped.
+pub(super) fn start_polling(
+    shared: &Arc<Shared>,
+    interval: Duration,
+) -> Result<Poller, ConfigError> {
+    let shared = Arc::clone(shared);
+    Poller::start("jaeger-client-sampler", interval, move |is_stopped| {
+        match shared.poll(is_stopped) {
+            (FetchOutcome::Failed { .. }, retry_after) => PollResult::Failed { retry_after },
+            _ => PollResult::Responded,
+        }
+    })
+}
+
+fn wall(clock: &SystemClock) -> SystemTime {
+    let nanos = u64::try_from(clock.wall_nanos()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
 }

@@ -1,11 +1,10 @@
 //! The remote sampler: it polls a server for its sampling strategy.
 //!
-//! `source` sends requests, `strategy` parses responses, `current` applies them, `refresh` does
-//! that on its own thread. A failure of any of them leaves the sampler in use as it is.
+//! `source` sends requests, `strategy` parses responses, `current` applies them on the polling thread, and
+//! decides. A failure of any of them leaves the sampler in use as it is.
 
 mod builder;
 mod current;
-mod refresh;
 mod source;
 mod strategy;
 
@@ -14,8 +13,7 @@ use std::time::Duration;
 
 pub use self::builder::RemoteSamplerBuilder;
 pub(super) use self::builder::build;
-use self::current::Current;
-use self::refresh::Shared;
+use self::current::{Current, Shared};
 pub use self::source::{HttpSource, StrategySource};
 use super::{
     BuiltIn, Decision, DecisionById, FetchOutcome, RemoteCounts, Sampler, SamplerHost,
@@ -140,7 +138,7 @@ impl Sampler for RemoteSampler {
         if let Current::Other(initial) = &**self.shared.current() {
             initial.report_to(host);
         }
-        self.polling.begin(|| refresh::start(&self.shared, self.refresh_interval))
+        self.polling.begin(|| current::start_polling(&self.shared, self.refresh_interval))
     }
 
     /// Does not wait: a request in flight ends by its own timeout, and its response is dropped.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::join::{self, Tags};
 use super::start::UnstartedSpan;
 use crate::id::{self, SpanId, TraceId};
-use crate::sampler::{ById, SpanTags};
+use crate::sampler::{ById, ConstantDecision, SpanTags};
 use crate::span::active;
 use crate::span::counters::{SpanOrigin, Stripe};
 use crate::span::observer;
 use crate::span::record::{self, NonRecording, SAMPLED, Sampled};
 use crate::span::repr::Span;
-use crate::span::shared::{SpanShared, StartPath};
+use crate::span::shared::{Sampling, SpanShared, StartPath};
 
 /// Starts a span that has only a name, the most frequent case, on the thread that owns the stripe. Moving a builder
 /// costs more than such a span.
@@ -66,6 +66,21 @@ fn built(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
         return non_recording(stripe, TraceId::default(), name);
     }
     UnstartedSpan::new(stripe, name).start()
+}
+
+impl Sampling {
+    /// Returns the sampler's decision by the id alone.
+    #[inline(always)]
+    pub(super) fn decide_by_id(&self, trace_id: TraceId) -> ById<'_> {
+        // First of all, as such a span has most to do yet.
+        if let ConstantDecision::Yes(tags) = &self.constant {
+            return ById::Yes(tags);
+        }
+        match &self.constant {
+            ConstantDecision::No => ById::No,
+            _ => self.sampler.decide_by_id(trace_id).outcome(),
+        }
+    }
 }
 
 /// Starts the first span of a trace, of which observers are notified when it is finished.
