@@ -25,9 +25,12 @@ fn main() -> ExitCode {
     common::run("layers", |[name]| run_case(name), report)
 }
 
-/// Requests that are counted together, and before them.
+/// Requests that are counted, and before them.
 const REQUESTS: u64 = 1_000;
 const WARM_UP: u64 = 2_000;
+
+/// Requests between two flushes, whose spans fit the buffers that are in use.
+const BURST: u64 = 100;
 
 fn report(wanted: &str) -> Outcome<ExitCode> {
     if !callgrind::is_there() {
@@ -72,9 +75,13 @@ impl Case {
     /// Allocations of a request in steady state. A buffer of the tracer, which holds hundreds of spans, is
     /// none of them.
     fn allocations(&self) -> Outcome<u64> {
-        self.with(|work| {
-            repeat(work, WARM_UP);
-            allocation_counter::measure(|| repeat(work, REQUESTS)).count_total / REQUESTS
+        self.with(|work, flush| {
+            let mut allocations = 0;
+            in_bursts(WARM_UP, flush, || repeat(work, BURST))?;
+            in_bursts(REQUESTS, flush, || {
+                allocations += allocation_counter::measure(|| repeat(work, BURST)).count_total;
+            })?;
+            Ok(allocations / REQUESTS)
         })
     }
 }
@@ -82,16 +89,24 @@ impl Case {
 /// Runs one case and says nothing: this is what callgrind watches.
 fn run_case(name: &str) -> Outcome {
     let case = CASES.iter().find(|case| case.name == name).ok_or("no such case")?;
-    case.with(|work| {
-        repeat(work, WARM_UP);
-        measured_requests(work);
+    case.with(|work, flush| {
+        in_bursts(WARM_UP, flush, || repeat(work, BURST))?;
+        in_bursts(REQUESTS, flush, || measured_requests(work))
     })
 }
 
 /// What callgrind counts. Its name is what callgrind looks for.
 #[inline(never)]
 fn measured_requests(work: &mut Work) {
-    repeat(work, REQUESTS);
+    repeat(work, BURST);
+}
+
+/// Has that many requests sent by a function that sends a burst, and their spans taken after each.
+fn in_bursts(requests: u64, flush: &dyn Fn() -> Outcome, mut burst: impl FnMut()) -> Outcome {
+    (0..requests / BURST).try_for_each(|_| {
+        burst();
+        flush()
+    })
 }
 
 fn repeat(work: &mut Work, times: u64) {
