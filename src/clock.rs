@@ -13,9 +13,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 #[cfg(unix)]
-use nix::sys::time::TimeSpec;
-#[cfg(unix)]
-use nix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, clock_gettime};
 
 #[cfg(feature = "fast-clock")]
 use self::fast::FastClock;
@@ -96,11 +94,10 @@ impl Clock for SystemClock {
 #[cfg(unix)]
 #[inline(always)]
 fn system_nanos() -> u64 {
-    // It never fails for this clock.
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
-    #[allow(clippy::unnecessary_cast, reason = "both have 32 bits on some platforms")]
-    let (seconds, nanos) = (now.tv_sec() as i64, now.tv_nsec() as i64);
-    (seconds * 1_000_000_000 + nanos).cast_unsigned()
+    let now = clock_gettime(ClockId::Monotonic);
+    #[allow(clippy::useless_conversion, reason = "it has 32 bits on some platforms")]
+    let nanos = i64::from(now.tv_nsec);
+    (now.tv_sec * 1_000_000_000 + nanos).cast_unsigned()
 }
 
 /// The clock that a tracer [reads](crate::Tracer::clock_source).

@@ -329,9 +329,9 @@ fn io_error(path: &Path, source: io::Error) -> SavedBatchesError {
 fn options(create: bool) -> OpenOptions {
     use std::os::unix::fs::OpenOptionsExt as _;
 
-    use nix::fcntl::OFlag;
+    use rustix::fs::OFlags;
 
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(create).mode(OWNER_ALONE).custom_flags(flags);
     options
@@ -340,7 +340,7 @@ fn options(create: bool) -> OpenOptions {
 /// Returns whether that is why a file was not opened.
 #[cfg(unix)]
 fn is_link(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32)
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
 #[cfg(not(unix))]

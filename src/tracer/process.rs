@@ -99,7 +99,10 @@ fn hides_service(key: &str, value: TagValue<'_>) -> bool {
 
 #[cfg(unix)]
 fn host_name() -> Option<OsString> {
-    nix::unistd::gethostname().ok()
+    use std::os::unix::ffi::OsStringExt as _;
+
+    let system = rustix::system::uname();
+    Some(OsString::from_vec(system.nodename().to_bytes().to_vec()))
 }
 
 #[cfg(not(unix))]

@@ -3,6 +3,9 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use rustix::io::Errno;
+
 use crate::error::TransportError;
 
 /// Why a datagram was not sent, by remedy.
@@ -149,12 +152,12 @@ impl BusyPauses {
 }
 
 #[cfg(unix)]
-const TOO_LARGE: &[i32] = &[nix::errno::Errno::EMSGSIZE as i32];
+const TOO_LARGE: &[i32] = &[Errno::MSGSIZE.raw_os_error()];
 #[cfg(not(unix))]
 const TOO_LARGE: &[i32] = &[10_040];
 
 #[cfg(unix)]
-const NO_BUFFERS: &[i32] = &[nix::errno::Errno::ENOBUFS as i32];
+const NO_BUFFERS: &[i32] = &[Errno::NOBUFS.raw_os_error()];
 #[cfg(not(unix))]
 const NO_BUFFERS: &[i32] = &[10_055];
 
@@ -162,10 +165,10 @@ const NO_BUFFERS: &[i32] = &[10_055];
 /// not listed, as it is of a datagram that was not sent.
 #[cfg(unix)]
 const UNREACHABLE: &[i32] = &[
-    nix::errno::Errno::EACCES as i32,
-    nix::errno::Errno::EHOSTDOWN as i32,
-    nix::errno::Errno::ENOPROTOOPT as i32,
-    nix::errno::Errno::EPROTO as i32,
+    Errno::ACCESS.raw_os_error(),
+    Errno::HOSTDOWN.raw_os_error(),
+    Errno::NOPROTOOPT.raw_os_error(),
+    Errno::PROTO.raw_os_error(),
 ];
 #[cfg(not(unix))]
 const UNREACHABLE: &[i32] = &[10_064];

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use super::queue_state::ReceiveQueue;
@@ -272,14 +273,14 @@ impl DatagramSocket for FakeSocket {
 
 const A: &str = "10.0.0.1:6831";
 const B: &str = "10.0.0.2:6831";
-const EPERM: i32 = nix::errno::Errno::EPERM as i32;
-const ENOBUFS: i32 = nix::errno::Errno::ENOBUFS as i32;
-const ENOMEM: i32 = nix::errno::Errno::ENOMEM as i32;
-const EAGAIN: i32 = nix::errno::Errno::EAGAIN as i32;
-const EINVAL: i32 = nix::errno::Errno::EINVAL as i32;
-const EMSGSIZE: i32 = nix::errno::Errno::EMSGSIZE as i32;
-const ECONNREFUSED: i32 = nix::errno::Errno::ECONNREFUSED as i32;
-const EHOSTUNREACH: i32 = nix::errno::Errno::EHOSTUNREACH as i32;
+const EPERM: i32 = Errno::PERM.raw_os_error();
+const ENOBUFS: i32 = Errno::NOBUFS.raw_os_error();
+const ENOMEM: i32 = Errno::NOMEM.raw_os_error();
+const EAGAIN: i32 = Errno::AGAIN.raw_os_error();
+const EINVAL: i32 = Errno::INVAL.raw_os_error();
+const EMSGSIZE: i32 = Errno::MSGSIZE.raw_os_error();
+const ECONNREFUSED: i32 = Errno::CONNREFUSED.raw_os_error();
+const EHOSTUNREACH: i32 = Errno::HOSTUNREACH.raw_os_error();
 
 #[test]
 fn a_full_queue_of_this_host_is_waited_for_and_costs_nothing() {
