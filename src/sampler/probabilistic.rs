@@ -1,5 +1,7 @@
 //! The sampler with a probability, which decides by trace id.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::{
     BuiltIn, Decision, DecisionById, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
     SamplingParameters,
@@ -113,6 +115,28 @@ impl ProbabilisticSampler {
     #[must_use]
     pub fn is_sampled(&self, trace_id: TraceId) -> bool {
         self.boundary >= trace_id.low() & ID_MASK
+    }
+}
+
+/// The boundary of a probability that another thread replaces, or of none.
+#[derive(Debug)]
+pub(super) struct SharedBoundary(AtomicU64);
+
+impl SharedBoundary {
+    pub(super) const fn new() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+
+    /// Takes the boundary of a sampler. Without one no id is beyond it.
+    pub(super) fn set(&self, sampler: Option<&ProbabilisticSampler>) {
+        let boundary = sampler.map_or(u64::MAX, |sampler| sampler.boundary);
+        self.0.store(boundary, Ordering::Release);
+    }
+
+    /// Returns whether the trace id alone says that the trace is not sampled.
+    #[inline]
+    pub(super) fn refuses(&self, trace_id: TraceId) -> bool {
+        self.0.load(Ordering::Acquire) < trace_id.low() & ID_MASK
     }
 }
 

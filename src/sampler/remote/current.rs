@@ -16,6 +16,7 @@ use crate::id::TraceId;
 use crate::panics;
 use crate::polling::PollResult;
 use crate::polling::Poller;
+use crate::sampler::probabilistic::SharedBoundary;
 use crate::sampler::{
     Decision, Fetch, FetchOutcome, GuardedSampler, PerOperationSampler, ProbabilisticSampler,
     RateLimitingSampler, RemoteCounts, RemoteStatus, Sampler, SamplerHost, SamplerStatus,
@@ -96,10 +97,12 @@ impl Current {
         }
     }
 
-    /// Returns whether the trace id alone says that the trace is not sampled.
-    #[inline]
-    pub(super) fn refuses(&self, trace_id: TraceId) -> bool {
-        matches!(self, Self::Probabilistic(sampler) if !sampler.is_sampled(trace_id))
+    /// Returns the sampler that decides by the trace id alone, if it is that.
+    fn probabilistic(&self) -> Option<&ProbabilisticSampler> {
+        match self {
+            Self::Probabilistic(sampler) => Some(sampler),
+            _ => None,
+        }
     }
 
     /// Dispatches by hand, as this is called for every trace.
@@ -150,6 +153,9 @@ pub(super) struct Shared {
     source: Box<dyn StrategySource>,
     source_name: String,
     current: ArcSwap<Current>,
+    /// The boundary of `current`: most traces are refused by it, and a guard of `current` costs more than the rest of
+    /// their start.
+    boundary: SharedBoundary,
     operations: OperationLimits,
     may_defer: bool,
     memory_bits: u32,
@@ -171,6 +177,8 @@ impl Shared {
     ) -> Self {
         let source_name = panics::catch(|| source.name()).unwrap_or_else(|_| "unknown".to_owned());
         let progress = RemoteStatus { source: source_name.clone(), ..RemoteStatus::default() };
+        let boundary = SharedBoundary::new();
+        boundary.set(initial.probabilistic());
         Self {
             service_name,
             source,
@@ -179,6 +187,7 @@ impl Shared {
             may_defer: operations.late_binding || initial.may_defer(),
             memory_bits: initial.memory_bits(),
             current: ArcSwap::from_pointee(initial),
+            boundary,
             progress: Mutex::new(progress),
             host: Mutex::new(None),
             clock: SystemClock::new(),
@@ -188,6 +197,19 @@ impl Shared {
     #[inline]
     pub(super) fn current(&self) -> Guard<Arc<Current>> {
         self.current.load()
+    }
+
+    /// Returns whether the trace id alone says that the trace is not sampled. While a strategy is replaced, that may
+    /// be by the one before.
+    #[inline]
+    pub(super) fn refuses(&self, trace_id: TraceId) -> bool {
+        self.boundary.refuses(trace_id)
+    }
+
+    /// Replaces the sampler in use. Called with `progress` locked.
+    fn replace(&self, next: Current) {
+        self.boundary.set(next.probabilistic());
+        self.current.store(Arc::new(next));
     }
 
     pub(super) fn may_defer(&self) -> bool {
@@ -273,10 +295,10 @@ impl Shared {
         progress.queries_ok += 1;
         match self.current.load().change(&strategy, self.operations, now_nanos) {
             Ok(Change::InPlace) => {}
-            Ok(Change::Continued(next)) => self.current.store(Arc::new(next)),
+            Ok(Change::Continued(next)) => self.replace(next),
             Ok(Change::Replaced(next)) => {
                 progress.replaced += 1;
-                self.current.store(Arc::new(next));
+                self.replace(next);
             }
             Err(error) => {
                 progress.updates_err += 1;

@@ -91,7 +91,7 @@ impl Sampler for RemoteSampler {
     /// from a sampler that may be replaced in the next moment.
     #[inline]
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
-        let refused = self.shared.current().refuses(trace_id);
+        let refused = self.shared.refuses(trace_id);
         if refused { DecisionById::NO } else { DecisionById::CALL_SAMPLER }
     }
 

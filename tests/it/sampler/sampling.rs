@@ -239,6 +239,33 @@ fn a_tracer_samples_the_very_traces_that_the_same_probability_would() {
 }
 
 #[test]
+fn a_strategy_of_another_kind_decides_on_traces_that_the_probability_before_refused() {
+    const ALL: [&str; 3] = [
+        r#"{"rateLimitingSampling":{"maxTracesPerSecond":1000000}}"#,
+        r#"{"operationSampling":{"defaultSamplingProbability":1,"perOperationStrategies":[]}}"#,
+        r#"{"probabilisticSampling":{"samplingRate":1}}"#,
+    ];
+    let none = r#"{"probabilisticSampling":{"samplingRate":0}}"#;
+    // The tracer is built last: it polls by itself.
+    let sampled_after = |strategies: &[&'static str]| {
+        let script = Script::default();
+        let remote = scripted(&script);
+        for strategy in strategies {
+            script.then(Ok(strategy));
+            assert_eq!(remote.refresh(), FetchOutcome::Updated, "{strategy}");
+        }
+        let builder = Tracer::builder("svc").sampler(remote).logger(NullLogger);
+        let (tracer, _closer) = builder.null_reporter().build().unwrap();
+        (0..100).filter(|_| tracer.start_span("op").is_sampled()).count()
+    };
+    assert_eq!(sampled_after(&[none]), 0);
+    for all in ALL {
+        assert_eq!(sampled_after(&[none, all]), 100, "{all}");
+        assert_eq!(sampled_after(&[all, none]), 0, "{all}");
+    }
+}
+
+#[test]
 fn errors_are_logged_and_so_is_the_end_of_them() {
     let server = Strategies::start("oops");
     let log = Arc::<Both>::default();
