@@ -212,7 +212,7 @@ impl fmt::Debug for OtlpConfig {
             .field("max_attempts", &self.max_attempts)
             .field("max_body_bytes", &self.max_body_bytes)
             .field("compression", &self.compression)
-            .field("max_answer_bytes", &self.max_response_bytes)
+            .field("max_response_bytes", &self.max_response_bytes)
             .finish()
     }
 }
@@ -272,6 +272,13 @@ mod tests {
         }
         let error = url("http://c", Some("c/v1/traces")).unwrap_err();
         assert!(error.contains("reporter.otlp.traces_endpoint"), "{error}");
+    }
+
+    #[test]
+    fn debug_names_the_fields_as_they_are_written() {
+        let OtlpConfig { max_response_bytes, .. } = OtlpConfig::default();
+        let text = format!("{:?}", OtlpConfig::default());
+        assert!(text.contains(&format!("max_response_bytes: {max_response_bytes}")), "{text}");
     }
 
     #[test]
