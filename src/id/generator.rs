@@ -20,7 +20,8 @@ use crate::panics::Callback;
 ///
 /// # Cost
 ///
-/// Called once for a child, once or twice for a root. It must not block.
+/// Called once for a child, once or twice for a root, and once when a tracer is built, for the process
+/// tag `client-uuid`. It must not block.
 ///
 /// # Source
 ///
@@ -58,6 +59,16 @@ pub trait IdGenerator: fmt::Debug + Send + Sync {
     /// `HighTraceIDGenerator` in jaeger-client-go, `tracer_options.go`.
     fn next_high(&self) -> u64 {
         self.next()
+    }
+}
+
+impl<G: IdGenerator + ?Sized> IdGenerator for Arc<G> {
+    fn next(&self) -> u64 {
+        (**self).next()
+    }
+
+    fn next_high(&self) -> u64 {
+        (**self).next_high()
     }
 }
 
@@ -179,6 +190,29 @@ mod tests {
             tracer.start_span("op").context().span_id()
         });
         assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+    }
+
+    #[test]
+    fn a_shared_generator_numbers_the_spans_of_two_tracers() {
+        #[derive(Debug, Default)]
+        struct Halves(std::sync::atomic::AtomicU64);
+        impl IdGenerator for Halves {
+            fn next(&self) -> u64 {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
+            }
+            fn next_high(&self) -> u64 {
+                0xa
+            }
+        }
+        let shared = Arc::new(Halves::default());
+        let tracer = || {
+            let builder = Tracer::builder("s").id_generator(Arc::clone(&shared));
+            builder.trace_id_128bit(true).null_reporter().build().unwrap()
+        };
+        let ((one, _one), (two, _two)) = (tracer(), tracer());
+        // The first two numbers are for `client-uuid` of the tracers.
+        let ids = [&one, &two, &one].map(|tracer| tracer.start_span("op").context().trace_id());
+        assert_eq!(ids, [3, 4, 5].map(|low| crate::TraceId::new(0xa, low)));
     }
 
     #[test]

@@ -87,3 +87,13 @@ pub trait Reporter: fmt::Debug + Send {
     /// returns.
     fn flush(&mut self) {}
 }
+
+impl<R: Reporter + ?Sized> Reporter for Box<R> {
+    fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
+        (**self).report(batch)
+    }
+
+    fn flush(&mut self) {
+        (**self).flush();
+    }
+}

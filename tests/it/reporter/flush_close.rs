@@ -84,6 +84,19 @@ fn a_custom_reporter_gets_all_spans_on_the_reporter_thread_and_is_flushed_before
 }
 
 #[test]
+fn a_boxed_reporter_that_is_chosen_at_run_time_is_called_and_flushed() {
+    let own = Own::default();
+    let (seen, flushes) = (Arc::clone(&own.seen), Arc::clone(&own.flushes));
+    let chosen: Box<dyn Reporter> = Box::new(own);
+    let (tracer, closer) = builder().destination(chosen).build().unwrap();
+    finish_spans(&tracer, 1);
+    let report = closer.close(SOON);
+    assert!(report.complete && report.stats.sent == 1, "{report}");
+    assert_eq!(seen.lock().unwrap().len(), 1);
+    assert!(flushes.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
 fn several_destinations_get_the_same_spans_and_have_their_own_counts() {
     let (agent, memory) = (Agent::start(), InMemoryReporter::new());
     let (tracer, closer) = builder()
