@@ -277,19 +277,27 @@ impl UserClock {
     }
 }
 
-/// A clock that stands still until it is moved, for tests.
+/// A clock that stands still until it is moved, for tests. Clones share the time.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::time::Duration;
-/// use jaeger_client::{Clock, ManualClock};
-/// let clock = ManualClock::new();
+/// use jaeger_client::{InMemoryReporter, ManualClock, Tracer};
+/// let (clock, memory) = (ManualClock::new(), InMemoryReporter::new());
+/// let (tracer, _closer) = Tracer::builder("svc").clock(clock.clone()).in_memory(&memory).build()?;
+/// let span = tracer.start_span("op");
 /// clock.advance(Duration::from_micros(5));
-/// assert_eq!(clock.monotonic_nanos(), 5_000);
+/// span.finish();
+/// assert_eq!(memory.spans()[0].duration(), Duration::from_micros(5));
+/// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock(Arc<Times>);
+
+/// The two times of a [`ManualClock`], in nanoseconds.
 #[derive(Debug, Default)]
-pub struct ManualClock {
+struct Times {
     monotonic: AtomicU64,
     wall: AtomicI64,
 }
@@ -306,24 +314,24 @@ impl ManualClock {
         let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         let order = Ordering::SeqCst;
         let later = |now: u64| Some(now.saturating_add(nanos));
-        let _ = self.monotonic.fetch_update(order, order, later);
+        let _ = self.0.monotonic.fetch_update(order, order, later);
         let later = |now: i64| Some(now.saturating_add_unsigned(nanos));
-        let _ = self.wall.fetch_update(order, order, later);
+        let _ = self.0.wall.fetch_update(order, order, later);
     }
 
     /// Steps the wall clock alone, as an administrator or a time server does.
     pub fn set_wall(&self, time: SystemTime) {
-        self.wall.store(unix_nanos(time), Ordering::SeqCst);
+        self.0.wall.store(unix_nanos(time), Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn monotonic_nanos(&self) -> u64 {
-        self.monotonic.load(Ordering::SeqCst)
+        self.0.monotonic.load(Ordering::SeqCst)
     }
 
     fn wall_nanos(&self) -> i64 {
-        self.wall.load(Ordering::SeqCst)
+        self.0.wall.load(Ordering::SeqCst)
     }
 }
 
