@@ -29,6 +29,7 @@ pub(crate) use self::hex::{digit, read_hex_16, read_lower_hex_16};
 /// use jaeger_client::TraceId;
 /// assert_eq!(TraceId::new(0, 0xabc).to_string(), "0000000000000abc");
 /// assert_eq!(TraceId::new(1, 0).to_string(), "00000000000000010000000000000000");
+/// assert!(!TraceId::NONE.is_valid());
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TraceId {
@@ -37,6 +38,9 @@ pub struct TraceId {
 }
 
 impl TraceId {
+    /// The id for "no trace": the one of a span without a tracer.
+    pub const NONE: Self = Self::new(0, 0);
+
     /// Makes an id from its two halves.
     #[must_use]
     pub const fn new(high: u64, low: u64) -> Self {
@@ -159,6 +163,7 @@ impl fmt::Display for TraceId {
 /// use jaeger_client::SpanId;
 /// assert_eq!("1f".parse(), Ok(SpanId::new(0x1f)));
 /// assert_eq!(SpanId::new(0x1f).to_string(), "000000000000001f");
+/// assert!(SpanId::new(0x1f).is_valid() && !SpanId::NONE.is_valid());
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpanId(u64);
@@ -177,6 +182,12 @@ impl SpanId {
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
+    }
+
+    /// Returns whether the id is not zero.
+    #[must_use]
+    pub const fn is_valid(self) -> bool {
+        self.0 != 0
     }
 
     /// Makes an id from 8 bytes, the most significant first, as W3C and OpenTelemetry have it.
