@@ -28,6 +28,8 @@ impl Span {
     /// with the sources' texts, of 16 at most, separated by `: `, if there are any; and `stack`, if
     /// the tracer [records backtraces](crate::TracerBuilder::record_backtraces).
     ///
+    /// A `Box<dyn Error>`, and an `Error` of `anyhow` or `eyre`, is passed as `&*error`.
+    ///
     /// # Source
     ///
     /// `LogError` of opentracing-go, `ext/field.go`.
@@ -40,6 +42,8 @@ impl Span {
     /// if let Err(error) = std::fs::read("/no/such/file") {
     ///     span.record_error(&error);
     /// }
+    /// let boxed: Box<dyn std::error::Error + Send + Sync> = "no answer".into();
+    /// span.record_error(&*boxed);
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn record_error(&self, error: &(dyn std::error::Error + '_)) -> &Self {

@@ -102,6 +102,12 @@ impl Span {
 /// span.set_tag("user", format!("u{}", 7)).set_tag("page", Some(2)).set_tag("next", None::<i64>);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a type of tag values",
+    note = "a tag is text, a number, a boolean or bytes, or an `Option` of those",
+    note = "convert other types: `value.to_string()` or `format!(\"{{value:?}}\")`, and for a `Duration` a \
+            number whose unit the key says, such as `took.as_millis()`"
+)]
 pub trait IntoTagValue: Sized {
     /// Calls `set` with the value, if there is one.
     fn set_with(self, set: impl FnOnce(TagValue<'_>));
