@@ -85,14 +85,16 @@ pub struct Configuration {
     /// The exporters, all of which get the same spans: `jaeger`, which is Thrift to the collector
     /// or the agent of [`reporter`](Self::reporter), and `otlp`, to the server of
     /// `ReporterConfig::otlp` (feature `otlp`). With both, the tracer's own counts follow the
-    /// first. Or `none`. Default `jaeger`.
+    /// first. Or `none`, by which spans are discarded, and counted as sent; a sampler is called all
+    /// the same. Default `jaeger`.
     pub exporters: Vec<String>,
     /// The reporter: where spans are sent, and how.
     pub reporter: ReporterConfig,
     /// The names of the headers that carry contexts.
     pub headers: HeadersConfig,
     /// The propagation formats, `jaeger`, `b3`, `b3-single` or `w3c`, in order of priority; see
-    /// [`CompositeFormat`](propagation::CompositeFormat).
+    /// [`CompositeFormat`](propagation::CompositeFormat). The last three are also
+    /// called `b3multi`, `b3single` and `tracecontext`. Default `jaeger`.
     pub propagation: Vec<String>,
     /// The proxy of requests over HTTP: to a collector, and polls of samplers, restrictions and
     /// throttlers. By default, the environment names it.

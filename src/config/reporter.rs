@@ -36,28 +36,29 @@ use crate::transport::{
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct ReporterConfig {
     /// How many finished spans may wait to be sent; see
-    /// [`TracerBuilder::queue_size`](crate::TracerBuilder::queue_size).
+    /// [`TracerBuilder::queue_size`](crate::TracerBuilder::queue_size). Default 65,536.
     pub queue_size: usize,
-    /// How many bytes of memory they may take; by default, it depends on `queue_size`. See
+    /// How many bytes of memory they may take; by default 256 for each of them, at least 16 MiB. See
     /// [`TracerBuilder::queue_bytes`](crate::TracerBuilder::queue_bytes).
     pub queue_bytes: Option<usize>,
-    /// How long a finished span waits at most before it is sent.
+    /// How long a finished span waits at most before it is sent. Default 1 s, which 0 means too.
     pub buffer_flush_interval: Duration,
-    /// The agent, as `host:port`, or its Unix socket, as `unix:/path/to/socket`.
+    /// The agent, as `host:port`, or its Unix socket, as `unix:/path/to/socket`. Default
+    /// `localhost:6831`.
     pub local_agent_host_port: String,
-    /// The protocol of the agent's port.
+    /// The protocol of the agent's port. Default compact.
     pub agent_protocol: AgentProtocol,
-    /// The address family of the agent.
+    /// The address family of the agent. Default any, IPv4 first.
     pub agent_socket_type: AgentSocketType,
     /// How fast datagrams are sent to the agent.
     pub pacing: PacingConfig,
-    /// The largest datagram, in bytes.
+    /// The largest datagram, in bytes. Default 65,000.
     pub max_packet_size: usize,
-    /// Logs each finished span, besides sending it.
+    /// Logs each finished span, besides sending it. Default off.
     pub log_spans: bool,
-    /// Keeps the addresses that the agent's name first resolved to.
+    /// Keeps the addresses that the agent's name first resolved to. Default off.
     pub disable_attempt_reconnecting: bool,
-    /// How often the agent's name is resolved again.
+    /// How often the agent's name is resolved again. Default 30 s, which 0 means too.
     pub attempt_reconnect_interval: Duration,
     /// The URL of a collector, to send to instead of an agent: Thrift for
     /// `http://host:14268/api/traces`, Zipkin for `http://host:9411/api/v2/spans` (or `v1`).
@@ -77,11 +78,11 @@ pub struct ReporterConfig {
     pub client_certificate: Option<String>,
     /// The private key of that certificate, in PEM; requires a certificate.
     pub client_key: Option<String>,
-    /// The timeout of one request to the collector.
+    /// The timeout of one request to the collector. Default 5 s.
     pub sender_timeout: Duration,
-    /// The time limit of retries; see [`HttpConfig::retry_limit`].
+    /// The time limit of retries; see [`HttpConfig::retry_limit`]. Default 30 s.
     pub sender_retry_limit: Duration,
-    /// The maximum number of attempts; see [`HttpConfig::max_attempts`].
+    /// The maximum number of attempts; see [`HttpConfig::max_attempts`]. Default 12.
     pub sender_max_attempts: u32,
     /// The URL of a collector for the spans that do not fit a datagram; without one, they are
     /// trimmed. Authentication and timeout are those of `collector_endpoint`.

@@ -60,7 +60,7 @@ impl fmt::Debug for SamplerConfig {
 
 impl SamplerConfig {
     /// Returns a sampler of that type with its default parameter: every trace for `const`, 0.001 of
-    /// them for `probabilistic` and `remote`.
+    /// them for `probabilistic` and `remote`, one a second for `ratelimiting`.
     ///
     /// # Examples
     ///

@@ -38,7 +38,8 @@
 //!
 //! `endpoint` is the span's name, with a hyphen for each byte that is not of `a-zA-Z0-9-_/.`; after
 //! 200 different names it is `other`. `error` follows the span's tag `error`, a boolean or its
-//! text; `status_code` follows `http.status_code`, a number or its text.
+//! text; `status_code` follows `http.status_code` or `http.response.status_code`, a number or its
+//! text.
 //!
 //! `sampled=delayed` is a decision that the sampler has deferred: for `started` when the span was
 //! started, for `finished` if it still was when the span was finished. Where there are

@@ -76,7 +76,7 @@ impl Destination {
         Self::of("memory", DestinationKind::Reporter(Box::new(reporter.clone())))
     }
 
-    /// Returns a destination that counts and discards spans.
+    /// Returns a destination that discards spans, and counts them as sent.
     pub fn null() -> Self {
         Self::of("null", DestinationKind::Null)
     }

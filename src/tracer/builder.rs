@@ -228,7 +228,7 @@ impl TracerBuilder {
         self
     }
 
-    /// Counts finished spans and discards them.
+    /// Discards finished spans, and counts them as sent.
     pub fn null_reporter(mut self) -> Self {
         self.target = Target::Null;
         self
