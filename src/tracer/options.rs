@@ -167,7 +167,7 @@ impl TracerBuilder {
     }
 
     /// Sets whether new trace ids have 128 bits or 64. Default 64, and 128 where spans are sent as
-    /// OTLP.
+    /// OTLP. A [format](Self::format) does not change the default; `W3cFormat` pads ids of 64 bits.
     pub fn trace_id_128bit(mut self, wide: bool) -> Self {
         self.trace_id_128bit = Some(wide);
         self
