@@ -33,7 +33,7 @@ where
     JaegerLayer::builder(tracer).build()
 }
 
-/// A layer about to be made.
+/// The builder of a layer; see [`JaegerLayer::builder`].
 ///
 /// # Examples
 ///
@@ -112,7 +112,7 @@ impl<F> JaegerLayerBuilder<F> {
     /// Makes the layer without a filter, for a subscriber that has one for all of its layers. On a bare
     /// registry every span and event of every crate comes to it.
     ///
-    /// A filter for this layer alone belongs into [`filter`](Self::filter). The layer does not know of one put
+    /// A filter for this layer alone is given to [`filter`](Self::filter). The layer does not know of one put
     /// around it by `with_filter`: a span made within one that was refused there, and had an explicit
     /// parent, becomes a child of the span entered before.
     ///
@@ -127,7 +127,7 @@ impl<F> JaegerLayerBuilder<F> {
 
     /// Makes the layer. It is given to one subscriber.
     ///
-    /// A filter of one's own belongs into [`filter`](Self::filter), joined to the default one by
+    /// A custom filter is given to [`filter`](Self::filter), joined to the default one by
     /// [`FilterExt::and`](tracing_subscriber::filter::FilterExt::and) where both are wanted, and not around the
     /// layer: see [`build_unfiltered`](Self::build_unfiltered).
     #[must_use]

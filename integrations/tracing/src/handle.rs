@@ -21,7 +21,7 @@ use crate::stats::LayerStats;
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use jaeger_client::{Tracer, propagation::HttpHeaders};
+/// use jaeger_client::Tracer;
 /// use jaeger_client_tracing::SpanExt as _;
 /// use tracing_subscriber::layer::SubscriberExt as _;
 ///
@@ -40,8 +40,8 @@ use crate::stats::LayerStats;
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait SpanExt {
-    /// Makes the span a child of a context that came from elsewhere, usually another process. Nothing
-    /// to extract is no parent.
+    /// Makes the span a child of a context that came from elsewhere, usually another process. `None`,
+    /// as of a carrier without a context, changes nothing.
     ///
     /// Allowed at any time before the span ends. Before the span is entered, read, or has children,
     /// the sampling decision is the parent's. Later, the span starts anew with all that it had;
@@ -82,7 +82,7 @@ fn with_layer<T>(span: &Span, work: impl FnOnce(&Spans, u64) -> T) -> Option<T> 
     found.flatten()
 }
 
-/// A handle on one of several layers, with its counts.
+/// A handle on a layer, with its spans and counts; see [`JaegerLayer::handle`].
 #[derive(Clone)]
 pub struct LayerHandle {
     spans: Arc<Spans>,

@@ -57,12 +57,13 @@ pub struct JaegerLayer {
 }
 
 impl JaegerLayer {
-    /// Begins a layer for a tracer.
+    /// Returns the builder of a layer for a tracer.
     pub fn builder(tracer: jaeger_client::Tracer) -> JaegerLayerBuilder<DefaultFilter> {
         JaegerLayerBuilder::new(tracer)
     }
 
-    /// Returns a handle for access to the layer's spans when the layer itself is no longer at hand.
+    /// Returns a handle for access to the layer's spans and counts after the layer was given to a
+    /// subscriber. A layer with a filter has this method inside: `layer.inner().handle()`.
     #[must_use]
     pub fn handle(&self) -> LayerHandle {
         LayerHandle::new(Arc::clone(&self.spans))
