@@ -46,7 +46,7 @@ use crate::{forwarded, route, url};
 /// `rpc.grpc.status_code`, and `error` for the codes that a server is to blame for: `UNKNOWN`,
 /// `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`. The status is read from
 /// headers and trailers. A method that turns out not to be implemented names no span, which is
-/// `gRPC` then: who calls chooses the path. A call that was cancelled has the code 1; if the time that
+/// `gRPC` then, because the caller chooses the path. A call that was cancelled has the code 1; if the time that
 /// `grpc-timeout` allows was over, 4 and the log `event=deadline exceeded`.
 ///
 /// With OpenTelemetry's names for the tags, see [`SemanticConventions`].

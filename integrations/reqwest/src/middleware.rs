@@ -22,7 +22,8 @@ use crate::error::RequestError;
 /// is one of its own. Redirects, which reqwest follows inside, are a part of the span, and carry its
 /// context.
 ///
-/// Name and tags are those of [`ClientLayer`], which has the options too.
+/// Name and tags are those of [`ClientLayer`], which has the options too; but `component` is `reqwest`,
+/// unless a layer is given.
 ///
 /// # Examples
 ///
@@ -40,13 +41,14 @@ pub struct JaegerMiddleware {
 }
 
 impl JaegerMiddleware {
-    /// A middleware whose spans are started by `tracer`.
+    /// A middleware whose spans are started by `tracer`, with the tag `component` of `reqwest`.
     #[must_use]
     pub fn new(tracer: Tracer) -> Self {
         Self::with_layer(ClientLayer::new(tracer).component_name("reqwest"))
     }
 
-    /// A middleware with the options of this layer.
+    /// A middleware with the options of this layer, of which the tag `component` is one: `net/http`,
+    /// unless [`component_name`](ClientLayer::component_name) says otherwise.
     #[must_use]
     pub const fn with_layer(layer: ClientLayer) -> Self {
         Self { layer }

@@ -99,7 +99,7 @@ impl TracedClient {
     }
 }
 
-/// A [`TracedClient`] about to be made.
+/// The builder of a [`TracedClient`].
 #[derive(Debug)]
 #[must_use = "a client is made by `build`"]
 pub struct TracedClientBuilder {
@@ -124,7 +124,7 @@ impl TracedClientBuilder {
     }
 }
 
-/// A request about to be sent.
+/// The builder of a request; it is sent by [`send`](Self::send).
 #[must_use = "a request is sent by `send`"]
 pub struct TracedRequest<'a> {
     shared: &'a Shared,

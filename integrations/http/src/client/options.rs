@@ -102,7 +102,7 @@ macro_rules! options {
                 self
             }
 
-            /// Is shown each hop's span and request, before it is sent.
+            /// Sets a function that is called with each hop's span and request, before it is sent.
             pub fn span_observer(
                 mut self,
                 observer: impl Fn(&Span, &request::Parts) + Send + Sync + 'static,

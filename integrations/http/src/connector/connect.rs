@@ -112,7 +112,7 @@ impl<T: 'static, C: Service<T, Error: Debug>> Service<T> for TracedConnector<C> 
 }
 
 pin_project! {
-    /// A connection of a [`TracedConnector`] to come.
+    /// The future of a connection of a [`TracedConnector`].
     #[must_use = "futures do nothing unless polled"]
     #[derive(Debug)]
     pub struct Connecting<F> {

@@ -55,7 +55,7 @@ where
 }
 
 pin_project! {
-    /// The addresses of a [`TracedResolver`] to come.
+    /// The future of the addresses of a [`TracedResolver`].
     #[must_use = "futures do nothing unless polled"]
     pub struct ResolvingName<F> {
         lookup: Lookup,

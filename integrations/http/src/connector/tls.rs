@@ -67,7 +67,7 @@ impl<C: Service<Uri, Error: Debug>> Service<Uri> for TracedTlsConnector<C> {
 }
 
 pin_project! {
-    /// A connection of a [`TracedTlsConnector`] to come.
+    /// The future of a connection of a [`TracedTlsConnector`].
     #[must_use = "futures do nothing unless polled"]
     #[derive(Debug)]
     pub struct TlsConnecting<F> {

@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 use super::{Exchange, TracedBody};
 
 pin_project! {
-    /// The response of a [`TraceService`](crate::TraceService) or a
-    /// [`ClientService`](crate::ClientService) to come.
+    /// The future of a response of a [`TraceService`](crate::TraceService) or a
+    /// [`ClientService`](crate::ClientService).
     ///
     /// Dropped before, the request was cancelled: its span ends without a status, and says so.
     #[must_use = "futures do nothing unless polled"]

@@ -145,8 +145,8 @@ macro_rules! options {
                 self.with(|settings| settings.operation = Some(Arc::new(name)))
             }
 
-            /// The tag `component`: `net/http` by default, which queries made for Go know, and `gRPC`
-            /// for calls.
+            /// Sets the tag `component`: by default it is `net/http`, which queries made for Go know, and
+            /// `gRPC` for calls.
             ///
             /// # Source
             ///
@@ -174,7 +174,7 @@ macro_rules! options {
                 self.with(|settings| settings.url_tag = Some(Arc::new(tag)))
             }
 
-            /// Is shown each span and its request, before it is handled or sent.
+            /// Sets a function that is called with each span and its request, before it is handled or sent.
             ///
             /// # Source
             ///

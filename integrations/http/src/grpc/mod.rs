@@ -58,7 +58,7 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The service and the method of a path, `/package.Service/Method`. None if the path has another
-/// form: who calls chooses it, and it is going to be a name.
+/// form: the caller chooses it, and it becomes a name.
 pub(crate) fn method(url: &Uri) -> Option<(&str, &str)> {
     let path = url.path().strip_prefix('/')?;
     let (service, method) = path.split_once('/')?;

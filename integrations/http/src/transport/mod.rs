@@ -127,7 +127,7 @@ impl Default for HttpPool {
     }
 }
 
-/// An [`HttpPool`] about to be made.
+/// The builder of an [`HttpPool`].
 #[derive(Debug)]
 #[must_use = "a pool is made by `build`"]
 pub struct HttpPoolBuilder {

@@ -1,4 +1,4 @@
-//! An exporter about to be built.
+//! The builder of an exporter.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::sender::{MIN_MESSAGE_BYTES, Sender};
 use super::worker::{MAX_WAIT, Queue};
 use super::{JaegerExporter, convert};
 
-/// An exporter about to be built.
+/// The builder of a [`JaegerExporter`].
 #[must_use = "the exporter is made by `build`"]
 pub struct JaegerExporterBuilder {
     destination: Destination,
