@@ -37,7 +37,8 @@ impl Configuration {
     /// Reads the `JAEGER_*` variables of the environment over the defaults.
     ///
     /// An empty variable, or one of white space alone, is treated as unset; white space around a
-    /// value is removed. If `JAEGER_DISABLED` is true, only `JAEGER_PROPAGATION` is read besides.
+    /// value is removed. If `JAEGER_DISABLED` is true, only `JAEGER_PROPAGATION` is read besides, and
+    /// an invalid value of it is ignored.
     /// Unlike other clients, this one samples every trace if no variable configures sampling; if
     /// one does but none names the sampler, it is `remote`.
     ///
