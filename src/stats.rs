@@ -159,27 +159,44 @@ impl fmt::Display for Stats {
             write!(f, " + saved {}", self.saved)?;
         }
         if self.dropped.total() > 0 {
-            let Dropped { queue_full, too_large, send_failed, rejected, closed } = self.dropped;
-            write!(
-                f,
-                "; dropped = queue full {queue_full} + too large {too_large} + send failed \
-                 {send_failed} + closed {closed}"
-            )?;
-            if rejected > 0 {
-                write!(f, " + rejected {rejected}")?;
-            }
+            write!(f, "; dropped = {}", self.dropped)?;
         }
-        if self.acknowledged > 0 {
-            write!(f, "; {} sent were acknowledged", self.acknowledged)?;
-        }
-        if let Some(drops @ 1..) = self.receiver_drops {
-            write!(f, "; the agent's socket dropped {drops} datagrams of all senders")?;
-        }
-        if self.possible_duplicates > 0 {
-            write!(f, "; {} sent may be duplicates", self.possible_duplicates)?;
-        }
-        if self.unconfirmed > 0 {
-            write!(f, "; {} lost may have arrived", self.unconfirmed)?;
+        let counts = (self.acknowledged, self.possible_duplicates, self.unconfirmed);
+        write_delivery(f, counts, self.receiver_drops)
+    }
+}
+
+/// Writes what is known of the delivery of spans: how many were acknowledged, may be duplicates, or may have
+/// arrived, and the drops of the receiver's socket.
+fn write_delivery(
+    f: &mut fmt::Formatter<'_>,
+    (acknowledged, duplicates, unconfirmed): (u64, u64, u64),
+    receiver_drops: Option<u64>,
+) -> fmt::Result {
+    if acknowledged > 0 {
+        write!(f, "; {acknowledged} sent were acknowledged")?;
+    }
+    if let Some(drops @ 1..) = receiver_drops {
+        write!(f, "; the agent's socket dropped {drops} datagrams of all senders")?;
+    }
+    if duplicates > 0 {
+        write!(f, "; {duplicates} sent may be duplicates")?;
+    }
+    if unconfirmed > 0 {
+        write!(f, "; {unconfirmed} lost may have arrived")?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { queue_full, too_large, send_failed, rejected, closed } = self;
+        write!(
+            f,
+            "queue full {queue_full} + too large {too_large} + send failed {send_failed} + closed {closed}"
+        )?;
+        if *rejected > 0 {
+            write!(f, " + rejected {rejected}")?;
         }
         Ok(())
     }
@@ -223,6 +240,20 @@ pub struct QueueStats {
 /// Counts of spans since the tracer was built, `queued` as it is now:
 /// `taken == sent + saved + queued + dropped.total()`. Spans that still wait for the reporter's thread, or
 /// never came to it, are in the tracer's own [`Stats`] alone.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use jaeger_client::{Destination, Tracer};
+/// let builder = Tracer::builder("svc").null_reporter();
+/// let (tracer, closer) = builder.add_destination(Destination::null().named("copy")).build()?;
+/// tracer.start_span("op").finish();
+/// let _ = closer.close(Duration::from_secs(2));
+/// let copy = &tracer.destination_stats()[1];
+/// assert_eq!(copy.to_string(), "copy: taken 1 = sent 1 + dropped 0 + queued 0");
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DestinationStats {
@@ -253,6 +284,22 @@ pub struct DestinationStats {
     pub messages: u64,
     /// Messages that the receiver's socket dropped; see [`Stats::receiver_drops`].
     pub receiver_drops: Option<u64>,
+}
+
+impl fmt::Display for DestinationStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, taken, sent, queued, saved, dropped, .. } = self;
+        let lost = dropped.total();
+        write!(f, "{name}: taken {taken} = sent {sent} + dropped {lost} + queued {queued}")?;
+        if *saved > 0 {
+            write!(f, " + saved {saved}")?;
+        }
+        if lost > 0 {
+            write!(f, "; dropped = {dropped}")?;
+        }
+        let counts = (self.acknowledged, self.possible_duplicates, self.unconfirmed);
+        write_delivery(f, counts, self.receiver_drops)
+    }
 }
 
 /// The result of a flush or close.

@@ -223,3 +223,19 @@ fn destinations_see_the_same_spans_in_the_same_order() {
     assert_eq!(at_one.spans().len(), 5_000);
     assert_eq!(at_one.spans(), at_other.spans());
 }
+
+#[test]
+fn the_counts_of_each_destination_are_shown_by_cause() {
+    let (good, _taken) = taking();
+    let bad = bad(|_| Err(TransportError::Refused { address: "there".into() }));
+    let builder = builder().logger(NullLogger).destination(good).add_destination(bad);
+    let (tracer, closer) = builder.build().unwrap();
+    finish_spans(&tracer, 2);
+    assert!(closer.close(SOON).complete);
+    assert_eq!(own(&tracer, "good").to_string(), "good: taken 2 = sent 2 + dropped 0 + queued 0");
+    assert_eq!(
+        own(&tracer, "bad").to_string(),
+        "bad: taken 2 = sent 0 + dropped 2 + queued 0; dropped = queue full 0 + too large 0 + send failed 2 \
+         + closed 0"
+    );
+}
