@@ -70,6 +70,7 @@ mod axum {
     /// // The layer is around everything: the name is given late.
     /// let app: Router = Router::new().route("/users/{id}", get(user)).layer(RouteLayer::new());
     /// let app = TraceLayer::new(tracer).layer(app);
+    /// let app: Router = Router::new().fallback_service(app); // as `axum::serve` takes it
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     #[derive(Clone, Copy, Debug, Default)]
