@@ -278,6 +278,37 @@ impl FinishedSpan {
         self.view().operation()
     }
 
+    /// Returns the trace id.
+    #[must_use]
+    pub fn trace_id(&self) -> TraceId {
+        self.view().trace_id
+    }
+
+    /// Returns the span id.
+    #[must_use]
+    pub fn span_id(&self) -> SpanId {
+        self.view().span_id
+    }
+
+    /// Returns the id of the parent, [`SpanId::NONE`] for a root.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let memory = jaeger_client::InMemoryReporter::new();
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").in_memory(&memory).build()?;
+    /// let root = tracer.start_span("root");
+    /// root.child("child").finish();
+    /// root.finish();
+    /// let (root, child) = (memory.find("root").unwrap(), memory.find("child").unwrap());
+    /// assert_eq!((child.trace_id(), child.parent_id()), (root.trace_id(), root.span_id()));
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn parent_id(&self) -> SpanId {
+        self.view().parent_span_id
+    }
+
     /// Returns the value of a tag; of several with this key, the last one.
     #[must_use]
     pub fn tag(&self, key: &str) -> Option<ValueView<'_>> {
