@@ -7,7 +7,7 @@
 //! - [`TraceLayer`] makes a span of each request that a server handles. It is a `tower` layer and
 //!   works in axum and tonic as it is.
 //! - [`ClientLayer`] does the same for any `tower` client, such as hyper-util's and tonic's `Channel`;
-//!   [`TracedConnector`], [`TracedTlsConnector`] and [`TracedResolver`] tell how such a client connects.
+//!   [`TracedConnector`], [`TracedTlsConnector`] and [`TracedResolver`] log how such a client connects.
 //!
 //! ```
 //! # use std::convert::Infallible;

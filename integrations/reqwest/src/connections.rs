@@ -10,8 +10,8 @@ use reqwest::ClientBuilder;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tower_service::Service;
 
-/// Has a client tell the request that dials about names and connections: the logs `DNSStart`, `DNSDone`,
-/// `ConnectStart` and `ConnectDone` of the span of [`JaegerMiddleware`](crate::JaegerMiddleware).
+/// Makes a client log name resolution and connections, as `DNSStart`, `DNSDone`, `ConnectStart` and
+/// `ConnectDone`, to the span of [`JaegerMiddleware`](crate::JaegerMiddleware) for the request that dials.
 ///
 /// The connection is reported with the TLS handshake and without an address, as reqwest shows no
 /// more. A request without `ConnectStart` was sent over a connection that was there before. Names
@@ -28,7 +28,7 @@ pub fn trace_connections(builder: ClientBuilder) -> ClientBuilder {
     builder.dns_resolver(TracedDns::new(System)).connector_layer(ConnectorLayer::new())
 }
 
-/// A resolver of reqwest that tells the request that dials.
+/// A resolver of reqwest that logs name resolution to the span of the request that dials.
 ///
 /// # Examples
 ///

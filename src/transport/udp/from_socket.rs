@@ -18,7 +18,7 @@ impl UdpTransport {
     /// # Errors
     ///
     /// [`TransportError::Io`] if the socket cannot be connected to that address, as one of IPv4 cannot
-    /// to one of IPv6. That nobody listens there is none.
+    /// to one of IPv6. An address where nobody listens is no error.
     ///
     /// # Examples
     ///

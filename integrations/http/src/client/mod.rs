@@ -16,7 +16,7 @@ use crate::trace::ClientTrace;
 use crate::transport::{HttpPool, ResponseBody};
 use crate::url;
 
-/// Sends requests, follows redirects, and tells a tracer about it.
+/// Sends requests, follows redirects, and traces both.
 ///
 /// The request is a span `HTTP Client`, a child of the active span or of the one given. Each hop is
 /// a span `HTTP {METHOD}`, a child of it (see [`operation_name`](crate::operation_name)); its context is written to the headers of its request, and

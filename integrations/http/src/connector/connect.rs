@@ -15,8 +15,8 @@ use tower_service::Service;
 use super::dial::{self, Dial};
 use crate::url;
 
-/// A connector of any client, such as hyper-util's `HttpConnector`, that tells the request that dials
-/// when it connects: as logs of the span of [`ClientLayer`](crate::ClientLayer).
+/// A connector that wraps the one of any client, such as hyper-util's `HttpConnector`, and logs when it
+/// connects, to the span of [`ClientLayer`](crate::ClientLayer) for the request that dials.
 ///
 /// With a [`TracedResolver`](super::TracedResolver) inside, the name's resolution is reported as
 /// well, and with a [`TracedTlsConnector`](super::TracedTlsConnector) outside, the TLS handshake.

@@ -11,8 +11,8 @@ use tower_service::Service;
 
 use super::dial::Lookup;
 
-/// A resolver, such as hyper-util's `GaiResolver`, that tells the request that dials: the logs
-/// `DNSStart` and `DNSDone` of the span of [`ClientLayer`](crate::ClientLayer), as in Go.
+/// A resolver that wraps another one, such as hyper-util's `GaiResolver`, and logs `DNSStart` and
+/// `DNSDone`, as in Go, to the span of [`ClientLayer`](crate::ClientLayer) for the request that dials.
 ///
 /// Works with or without a [`TracedConnector`](super::TracedConnector) around.
 ///

@@ -13,11 +13,11 @@ use tower_service::Service;
 
 use super::dial::{self, Dial};
 
-/// A connector for `https`, such as that of hyper-rustls around a
-/// [`TracedConnector`](super::TracedConnector), that tells the request that dials when the TLS handshake
-/// begins and ends.
+/// A connector that wraps one for `https`, such as that of hyper-rustls around a
+/// [`TracedConnector`](super::TracedConnector), and logs when the TLS handshake begins and ends, to the
+/// span of the request that dials.
 ///
-/// Without a `TracedConnector` inside it tells nothing, as it cannot see where the connection ends and
+/// Without a `TracedConnector` inside it logs nothing, as it cannot see where the connection ends and
 /// the handshake begins.
 ///
 /// # Shape and units

@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::trace::ClientTrace;
 use crate::url;
 
-/// Sends single requests over a pool of connections, and tells a [`ClientTrace`] what happens.
+/// Sends single requests over a pool of connections, and calls a [`ClientTrace`] for each event.
 ///
 /// The pool follows no redirects and knows no tracer: [`TracedClient`](crate::TracedClient) adds
 /// both. Clones share the pool. It needs a runtime of tokio, with its clock and its I/O.
