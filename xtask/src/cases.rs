@@ -204,7 +204,9 @@ const CASES: &[Case] = &[
         let reported = remote(r#"{"probabilisticSampling":{"samplingRate":0}}"#)?;
         let (tracer, _closer) = sampled_by(reported)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
-    }),
+    })
+    .within(126, 126, 0)
+    .in_time(0, 45),
     Case::new("unsampled, rate limited", 200, |meter| {
         let (tracer, _closer) = sampled_by(RateLimitingSampler::new(0.0)?)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
@@ -221,8 +223,8 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = sampled_by(reported)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     })
-    .within(610, 610, 0)
-    .in_time(8, 230),
+    .within(545, 545, 0)
+    .in_time(6, 230),
     Case::new("root", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
@@ -240,13 +242,13 @@ const CASES: &[Case] = &[
             drop(span.tag("http.status_code", black_box(200)).tag("error", false).start());
         })
     })
-    .within(770, 770, 0)
+    .within(750, 750, 0)
     .in_time(1, 240),
     Case::new("root + 3 tags at once", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tags_at_once(&tracer.start_span("GET /orders")))
     })
-    .within(735, 735, 0)
+    .within(730, 730, 0)
     .in_time(2, 230),
     Case::new("root + 3 tags at once by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -254,19 +256,19 @@ const CASES: &[Case] = &[
             drop(tracer.span("GET /orders").tags(&tags_of_slice(black_box(200))).start());
         })
     })
-    .within(905, 905, 0)
+    .within(880, 880, 0)
     .in_time(1, 240),
     Case::new("child + 3 tags + log of 2 fields", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         child_with_log(meter, &tracer)
     })
-    .within(895, 895, 0)
+    .within(875, 875, 0)
     .in_time(7, 370),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
-    .within(6_800, 6_800, 0)
+    .within(6_600, 6_600, 0)
     .in_time(58, 2_800),
     Case::new("owned: root + 3 tags", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -286,13 +288,13 @@ const CASES: &[Case] = &[
             span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
         })
     })
-    .within(820, 820, 0)
+    .within(800, 800, 0)
     .in_time(3, 350),
     Case::new("owned: tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || owned_tree(&tracer))
     })
-    .within(6_000, 6_450, 0)
+    .within(6_000, 6_300, 0)
     .in_time(28, 2_600),
     Case::new("unsampled, with metrics", 200, |meter| {
         let (tracer, _closer) = with_metrics(ConstSampler::new(false))?;
