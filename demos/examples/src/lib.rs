@@ -3,6 +3,11 @@
 
 pub mod database;
 
+/// The code of the READMEs, made by `build.rs`.
+#[cfg(doctest)]
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/documents.md"))]
+pub struct Documents;
+
 /// Resolves when the process is asked to end, by SIGTERM or Ctrl-C.
 ///
 /// Where no signal can be waited for, it says so and resolves at once.
