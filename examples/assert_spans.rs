@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(memory.find("checkout").unwrap().tag("amount").unwrap(), 120_i64);
         assert!(memory.find("checkout").unwrap().tag("error").is_none());
         let started: Vec<_> =
-            memory.spans_by_start().iter().map(|span| span.name().into_owned()).collect();
+            memory.spans_by_start().iter().map(|span| span.operation_name().into_owned()).collect();
         assert_eq!(started, ["checkout", "reserve", "charge"]);
         assert!(tracer.stats().open == 0, "every span was finished");
     }

@@ -19,7 +19,8 @@ struct Lines<W>(W);
 impl<W: Write + Debug + Send> Reporter for Lines<W> {
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
         for span in batch.spans() {
-            let (trace, name, micros) = (span.trace_id, span.operation(), span.duration_micros);
+            let (trace, name, micros) =
+                (span.trace_id, span.operation_name(), span.duration_micros);
             let written = writeln!(self.0, "{trace} {name:?} {micros} us");
             written.map_err(|source| TransportError::Io { source })?;
         }

@@ -38,7 +38,8 @@ fn main() -> Result<(), ConfigError> {
         tracer.start_span("export").finish();
     }
     let stats = closer.close(Duration::from_secs(2)).stats;
-    let sampled = |name: &str| memory.spans().iter().filter(|span| span.name() == name).count();
+    let sampled =
+        |name: &str| memory.spans().iter().filter(|span| span.operation_name() == name).count();
     println!("paid: {} of 1000, others: {} of 1000", sampled("paid: export"), sampled("export"));
     println!("{stats}");
     Ok(())

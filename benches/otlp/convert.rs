@@ -61,7 +61,7 @@ fn span(view: SpanView<'_>) -> Span {
             0 => Vec::new(),
             parent => parent.to_be_bytes().to_vec(),
         },
-        name: view.operation().into_owned(),
+        name: view.operation_name().into_owned(),
         kind,
         start_time_unix_nano: start * 1_000,
         end_time_unix_nano: (start + view.duration_micros.cast_unsigned()) * 1_000,

@@ -47,7 +47,7 @@ pub struct SpanView<'a> {
 impl<'a> SpanView<'a> {
     /// Returns the operation name as text; invalid UTF-8 is replaced.
     #[must_use]
-    pub fn operation(&self) -> std::borrow::Cow<'a, str> {
+    pub fn operation_name(&self) -> std::borrow::Cow<'a, str> {
         String::from_utf8_lossy(self.operation_name)
     }
 }

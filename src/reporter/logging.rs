@@ -29,5 +29,5 @@ impl Reporter for LoggingReporter {
 fn line(span: &SpanView<'_>) -> String {
     let SpanView { trace_id, span_id, flags, .. } = span;
     let parent = span.parent_span_id;
-    format!("Reporting span {trace_id}:{span_id}:{parent}:{flags:x} {}", span.operation())
+    format!("Reporting span {trace_id}:{span_id}:{parent}:{flags:x} {}", span.operation_name())
 }

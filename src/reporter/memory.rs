@@ -36,7 +36,7 @@ use crate::stats::Stats;
 /// let (tracer, _closer) = Tracer::builder("svc").in_memory(&reporter).build()?;
 /// tracer.span("op").tag("k", 5).start().finish();
 /// let spans = reporter.spans();
-/// assert_eq!(spans[0].view().operation(), "op");
+/// assert_eq!(spans[0].view().operation_name(), "op");
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 #[derive(Clone, Default)]
@@ -113,7 +113,7 @@ impl InMemoryReporter {
     #[must_use]
     pub fn find(&self, operation: &str) -> Option<FinishedSpan> {
         let state = self.lock()?;
-        state.spans.iter().find(|span| span.view().operation() == operation).cloned()
+        state.spans.iter().find(|span| span.view().operation_name() == operation).cloned()
     }
 
     /// Returns the spans as text, each below its parent: one line per span with its tags, indented
@@ -254,7 +254,7 @@ impl fmt::Debug for FinishedSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let view = self.view();
         f.debug_struct("FinishedSpan")
-            .field("operation", &Brief(view.operation()))
+            .field("operation", &Brief(view.operation_name()))
             .field("trace_id", &format_args!("{}", view.trace_id))
             .field("span_id", &format_args!("{}", view.span_id))
             .finish_non_exhaustive()
@@ -274,8 +274,8 @@ impl FinishedSpan {
 
     /// Returns the operation name.
     #[must_use]
-    pub fn name(&self) -> Cow<'_, str> {
-        self.view().operation()
+    pub fn operation_name(&self) -> Cow<'_, str> {
+        self.view().operation_name()
     }
 
     /// Returns the trace id.
@@ -377,7 +377,7 @@ fn tree(spans: &[FinishedSpan]) -> String {
     let mut open: Vec<_> = roots.map(|view| (view, 0)).rev().collect();
     let (mut text, mut listed) = (String::new(), 0);
     while let Some((view, depth)) = open.pop() {
-        let _ = write!(text, "{:depth$}{}", "", view.operation(), depth = 2 * depth);
+        let _ = write!(text, "{:depth$}{}", "", view.operation_name(), depth = 2 * depth);
         for tag in view.tags() {
             let key = String::from_utf8_lossy(tag.key);
             let _ = match tag.value {

@@ -63,7 +63,7 @@ use crate::error::TransportError;
 /// impl Reporter for Names {
 ///     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
 ///         for span in batch.spans() {
-///             self.0.send(span.operation().into_owned()).ok();
+///             self.0.send(span.operation_name().into_owned()).ok();
 ///         }
 ///         Ok(())
 ///     }

@@ -51,7 +51,7 @@ use crate::encoding::TagKey;
 /// query.set_tag("db.type", "sql").log_event("cache miss");
 /// query.finish();
 /// span.finish();
-/// let names: Vec<_> = reporter.spans().iter().map(|span| span.view().operation().into_owned()).collect();
+/// let names: Vec<_> = reporter.spans().iter().map(|span| span.view().operation_name().into_owned()).collect();
 /// assert_eq!(names, ["query", "get"]);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```

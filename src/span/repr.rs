@@ -34,7 +34,7 @@ use crate::diag::Brief;
 /// let span = tracer.start_span("get");
 /// span.set_tag("http.status_code", 200).log_event("cache miss");
 /// span.finish();
-/// assert_eq!(reporter.spans()[0].view().operation(), "get");
+/// assert_eq!(reporter.spans()[0].view().operation_name(), "get");
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 #[must_use = "a span ends when its last handle is dropped"]

@@ -57,7 +57,7 @@ use crate::non_exhaustive::NonExhaustive;
 /// span.set_tag("error", true);
 /// assert!(span.is_sampled());
 /// span.finish();
-/// let names: Vec<_> = reporter.spans().iter().map(|s| s.view().operation().into_owned()).collect();
+/// let names: Vec<_> = reporter.spans().iter().map(|s| s.view().operation_name().into_owned()).collect();
 /// assert_eq!(names, ["look up", "charge"]);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```

@@ -55,7 +55,7 @@ impl Span {
             trace: half(view.trace_id),
             id: view.span_id.get(),
             parent: view.parent_span_id.get(),
-            name: view.operation().into_owned(),
+            name: view.operation_name().into_owned(),
             flags: view.flags,
             start: view.start_time_micros,
             duration: view.duration_micros,

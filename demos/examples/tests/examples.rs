@@ -128,7 +128,7 @@ impl Ended {
 
 /// Lists spans below their parents, children in the order of their starts.
 fn list(trace: &Trace, span: &ReceivedSpan, depth: usize, listed: &mut Vec<String>) {
-    listed.push(format!("{}{}: {}", " ".repeat(depth), span.service(), span.operation()));
+    listed.push(format!("{}{}: {}", " ".repeat(depth), span.service(), span.operation_name()));
     let mut children = trace.children(span);
     children.sort_by_key(|child| child.start());
     children.into_iter().for_each(|child| list(trace, child, depth + 1, listed));
@@ -256,7 +256,7 @@ fn a_service_that_speaks_tracing_is_one_trace_with_ids_in_its_log_lines() {
     assert_eq!(query.tag("db.system").unwrap(), "postgresql");
     let request = trace.spans().iter().find(|span| span.parent_span_id().get() == 0xc3d4).unwrap();
     assert_eq!(query.parent_span_id(), request.span_id(), "{trace}");
-    assert_eq!(request.operation(), "GET /orders/{number}", "{trace}");
+    assert_eq!(request.operation_name(), "GET /orders/{number}", "{trace}");
 }
 
 #[cfg(unix)]

@@ -57,7 +57,7 @@ fn trace(running: &Running, ride: &Value, spans: usize) -> Trace {
 }
 
 fn named<'t>(trace: &'t Trace, operation: &str) -> Vec<&'t ReceivedSpan> {
-    trace.spans().iter().filter(|span| span.operation() == operation).collect()
+    trace.spans().iter().filter(|span| span.operation_name() == operation).collect()
 }
 
 fn text(span: &ReceivedSpan, tag: &str) -> Option<String> {
@@ -92,7 +92,7 @@ async fn a_ride_is_one_trace_over_six_services() {
     let trace = trace(&running, &ride, 51);
     let mut count = BTreeMap::<(String, String), usize>::new();
     for span in trace.spans() {
-        *count.entry((span.service().into(), span.operation().into())).or_default() += 1;
+        *count.entry((span.service().into(), span.operation_name().into())).or_default() += 1;
     }
     let grpc = "/driver.DriverService/FindNearest";
     let expected = [
@@ -117,8 +117,8 @@ async fn a_ride_is_one_trace_over_six_services() {
     // Each span's parent is the one that caused it, over all borders between services.
     let by_id: HashMap<_, _> = trace.spans().iter().map(|span| (span.span_id(), span)).collect();
     for span in trace.spans() {
-        let parent = by_id.get(&span.parent_span_id()).map(|parent| parent.operation());
-        let expected = match (&*span.service(), &*span.operation()) {
+        let parent = by_id.get(&span.parent_span_id()).map(|parent| parent.operation_name());
+        let expected = match (&*span.service(), &*span.operation_name()) {
             (_, "HTTP GET /dispatch") => None,
             ("customer" | "route", _) => Some("HTTP GET"),
             ("mysql", _) => Some("HTTP GET /customer"),
@@ -201,7 +201,7 @@ async fn a_method_that_somebody_makes_up_is_no_name_of_a_span() {
     tokio::time::timeout(PATIENCE, stream.read_to_string(&mut response)).await.unwrap().unwrap();
     assert!(response.starts_with("HTTP/1.1 405 "), "{response}");
     let trace = running.agent().unwrap().wait_for_trace(TraceId::new(0, 7), 1, PATIENCE).unwrap();
-    assert_eq!(trace.spans()[0].operation(), "HTTP /route");
+    assert_eq!(trace.spans()[0].operation_name(), "HTTP /route");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,7 +34,7 @@ fn text(value: &str) -> ValueView<'_> {
 }
 
 fn is(span: &ReceivedSpan, service: &str, operation: &str, expected: &[(&str, ValueView<'_>)]) {
-    assert_eq!((&*span.service(), &*span.operation()), (service, operation));
+    assert_eq!((&*span.service(), &*span.operation_name()), (service, operation));
     let expected: Vec<_> =
         expected.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
     assert_eq!(tags(span), expected, "tags of {service}: {operation}");

@@ -15,7 +15,7 @@ mod tonic_recipe;
 /// Service and operation of the spans as a tree, each below the span it is a child of.
 fn tree(trace: &Trace) -> Vec<String> {
     fn below(trace: &Trace, span: &ReceivedSpan, depth: usize, tree: &mut Vec<String>) {
-        tree.push(format!("{}{}: {}", " ".repeat(depth), span.service(), span.operation()));
+        tree.push(format!("{}{}: {}", " ".repeat(depth), span.service(), span.operation_name()));
         for child in trace.children(span) {
             below(trace, child, depth + 1, tree);
         }

@@ -133,7 +133,7 @@ async fn axum_requests_are_spans_with_status_size_and_failure() {
         assert_eq!(responded, response, "{path}");
         let spans = spans(&tracer, &reporter, 1).await;
         let name = if path == "/nowhere" { "HTTP GET".into() } else { format!("{method} {path}") };
-        assert_eq!(spans[0].view().operation(), name);
+        assert_eq!(spans[0].view().operation_name(), name);
         let first = tags(&spans[0], &["span.kind", "http.method", "http.url", "component"]);
         assert_eq!(first, ["server", method.as_str(), &format!("{path}?x=y"), "net/http"]);
         assert_eq!(tags(&spans[0], &LATER), later, "{path}");
@@ -167,7 +167,7 @@ async fn axum_bodies_keep_their_frames_and_trailers_and_upgrades_their_connectio
     }
     drop(response);
     for span in spans(&tracer, &reporter, 3).await {
-        if span.view().operation() != "HTTP Client" {
+        if span.view().operation_name() != "HTTP Client" {
             assert_eq!(tags(&span, &LATER), ["101", "", ""]);
         }
     }
@@ -200,7 +200,7 @@ async fn tonic_calls_are_spans_and_their_messages_and_trailers_pass() {
     let response = greeter.greet(greet("you")).await.unwrap();
     assert_eq!(response.get_ref().text, "hello, you");
     let one = spans(&tracer, &reporter, 1).await;
-    assert_eq!(one[0].view().operation(), "/hello.Greeter/Greet");
+    assert_eq!(one[0].view().operation_name(), "/hello.Greeter/Greet");
     let first = tags(&one[0], &["span.kind", "component", "rpc.service", "rpc.method"]);
     assert_eq!(first, ["server", "gRPC", "hello.Greeter", "Greet"]);
     let later = ["rpc.grpc.status_code", "http.response_size", "error"];

@@ -34,7 +34,7 @@
 //!
 //! let spans = agent.wait_for_spans(1, Duration::from_secs(5))?;
 //! assert_eq!(spans[0].service(), "shop");
-//! assert_eq!(spans[0].operation(), "GET /");
+//! assert_eq!(spans[0].operation_name(), "GET /");
 //! # Ok(())
 //! # }
 //! ```

@@ -129,8 +129,8 @@ impl ReceivedSpan {
 
     /// Returns the operation name; invalid UTF-8 is replaced.
     #[must_use]
-    pub fn operation(&self) -> Cow<'_, str> {
-        self.view().operation()
+    pub fn operation_name(&self) -> Cow<'_, str> {
+        self.view().operation_name()
     }
 
     /// The value of its last tag with this key.
@@ -194,7 +194,7 @@ impl fmt::Debug for ReceivedSpan {
         }
         f.debug_struct("ReceivedSpan")
             .field("service", &self.service())
-            .field("operation", &view.operation())
+            .field("operation", &view.operation_name())
             .field("trace_id", &format_args!("{}", view.trace_id))
             .field("span_id", &format_args!("{}", view.span_id))
             .field("parent_span_id", &format_args!("{}", view.parent_span_id))

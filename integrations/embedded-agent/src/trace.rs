@@ -41,7 +41,7 @@ use crate::waterfall::{self, WaterfallOptions};
 /// let store = Store::default();
 /// store.receive(Protocol::Compact, &batch.to_message(1))?;
 /// let trace = &store.traces()[0];
-/// assert_eq!(trace.root().map(|span| span.operation().into_owned()).as_deref(), Some("GET /"));
+/// assert_eq!(trace.root().map(|span| span.operation_name().into_owned()).as_deref(), Some("GET /"));
 /// assert_eq!(trace.waterfall(60), "\
 /// trace 0000000000000007: 2 spans, 1 service, 1ms
 /// shop: GET /         1ms ████████████████████████████████████
@@ -77,7 +77,7 @@ impl Trace {
     /// The first span with this operation name.
     #[must_use]
     pub fn span(&self, operation: &str) -> Option<&ReceivedSpan> {
-        self.spans.iter().find(|span| span.operation() == operation)
+        self.spans.iter().find(|span| span.operation_name() == operation)
     }
 
     /// The span without a parent; the one that started first if there are several.

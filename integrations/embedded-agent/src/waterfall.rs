@@ -79,7 +79,7 @@ pub(crate) fn draw(trace: &Trace, options: WaterfallOptions) -> String {
     drawing.header(trace);
     let label = |node: &Node| {
         let span = &trace.spans()[node.span];
-        format!("{}: {}", printable(&span.service()), printable(&span.operation()))
+        format!("{}: {}", printable(&span.service()), printable(&span.operation_name()))
     };
     let labels: Vec<_> = nodes.iter().map(label).collect();
     drawing.fit_labels(&nodes, &labels);

@@ -41,7 +41,7 @@ fn a_span_is_received_field_for_field_by_both_protocols() {
     }
     let received = &all[2];
     assert_eq!(received.service(), "service");
-    assert_eq!(received.operation(), "everything");
+    assert_eq!(received.operation_name(), "everything");
     assert_eq!(received.trace_id(), TraceId::new(u64::MAX, 7));
     assert_eq!((received.span_id(), received.parent_span_id()), (SpanId::new(3), SpanId::new(1)));
     assert_eq!(received.duration(), Duration::from_millis(1));

@@ -146,8 +146,8 @@ fn a_trace_is_accounted_with_its_tree() {
     assert_eq!(trace.duration(), Duration::from_millis(40));
     assert_eq!(trace.error_count(), 1);
     let root = trace.root().unwrap();
-    assert_eq!(root.operation(), "GET /dispatch");
-    let children: Vec<_> = trace.children(root).iter().map(|span| span.operation()).collect();
+    assert_eq!(root.operation_name(), "GET /dispatch");
+    let children: Vec<_> = trace.children(root).iter().map(|span| span.operation_name()).collect();
     assert_eq!(children, ["find drivers", "FindRoute", "answer"]);
     assert!(trace.span("GetDriver").unwrap().is_error());
     assert_eq!(trace.span("absent"), None);
@@ -163,5 +163,5 @@ fn a_reference_stands_in_for_a_parent_that_is_absent() {
     follower.references = Some(references.view());
     let trace = one_service(&[at(span(1, 1, 0, "first"), 0, 1), follower]);
     let children = trace.children(trace.root().unwrap());
-    assert_eq!(children[0].operation(), "follower");
+    assert_eq!(children[0].operation_name(), "follower");
 }

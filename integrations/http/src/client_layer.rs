@@ -79,7 +79,7 @@ use crate::tags::{self, ClientRequest, Role, SemanticConventions};
 /// let mut client = ClientLayer::new(tracer).layer(client);
 /// let response = client.call(Request::get("http://localhost/orders").body(())?).await?;
 /// drop(response);
-/// assert_eq!(spans.spans()[0].view().operation(), "HTTP GET");
+/// assert_eq!(spans.spans()[0].view().operation_name(), "HTTP GET");
 /// # Ok(())
 /// # }
 /// ```

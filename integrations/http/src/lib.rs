@@ -32,9 +32,9 @@
 //! assert_eq!(response.into_body().read_to_end(1 << 20).await?, "hello");
 //!
 //! let spans = spans.spans(); // the hop, which ended with the body, and the request
-//! assert_eq!(spans[0].view().operation(), "HTTP GET");
+//! assert_eq!(spans[0].view().operation_name(), "HTTP GET");
 //! assert_eq!(spans[0].view().logs().count(), 9); // GetConn, …, PutIdleConn, ClosedBody
-//! assert_eq!(spans[1].view().operation(), "HTTP Client");
+//! assert_eq!(spans[1].view().operation_name(), "HTTP Client");
 //! # Ok(())
 //! # }
 //! ```

@@ -29,7 +29,7 @@ async fn the_parent_of_a_request_is_the_nearest_active_span_of_the_clients_trace
         response.into_body().read_to_end(99).await.unwrap();
     }
     let spans = reporter.spans();
-    let requests = spans.iter().filter(|span| span.view().operation() == "HTTP Client");
+    let requests = spans.iter().filter(|span| span.view().operation_name() == "HTTP Client");
     let parents: Vec<_> = requests.map(|span| span.view().parent_span_id).collect();
     assert_eq!(parents, [outer.context().span_id(); 2]);
 }

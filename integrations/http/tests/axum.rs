@@ -40,7 +40,7 @@ where
     }
     let reported = |span: &jaeger_client::FinishedSpan| {
         let view = span.view();
-        (view.operation().into_owned(), tag(&view, "http.route").unwrap_or_default())
+        (view.operation_name().into_owned(), tag(&view, "http.route").unwrap_or_default())
     };
     let reported = spans.spans().iter().map(reported).collect();
     spans.reset();

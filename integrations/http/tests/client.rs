@@ -54,7 +54,7 @@ async fn both_spans_end_with_the_body_and_the_request_is_the_parent() {
     let spans = reporter.spans();
     let [hop, request] = &spans[..] else { panic!("{spans:?}") };
     let (hop, request) = (hop.view(), request.view());
-    assert_eq!((&*hop.operation(), &*request.operation()), ("HTTP GET", "HTTP Client"));
+    assert_eq!((&*hop.operation_name(), &*request.operation_name()), ("HTTP GET", "HTTP Client"));
     assert_eq!(hop.parent_span_id, request.span_id);
     assert_eq!(request.parent_span_id, parent.context().span_id());
     assert!(hop.start_time_micros >= request.start_time_micros);
@@ -283,7 +283,7 @@ async fn options_change_names_tags_and_what_is_sent() {
     read(&client, &server.url("/time?secret")).await.unwrap();
     let spans = reporter.spans();
     let hop = spans[0].view();
-    assert_eq!(spans[1].view().operation(), "ask");
+    assert_eq!(spans[1].view().operation_name(), "ask");
     assert_eq!(tag(&hop, "component").unwrap(), "ours");
     assert_eq!(tag(&hop, "http.url").unwrap(), "/time");
     assert_eq!(tag(&hop, "seen").unwrap(), "GET");
@@ -297,7 +297,7 @@ async fn options_change_names_tags_and_what_is_sent() {
     request.send().await.unwrap().into_body().read_to_end(99).await.unwrap();
     let spans = reporter.spans();
     assert_eq!(events(&spans[0].view()), whole(&["PutIdleConn", "ClosedBody"]));
-    assert_eq!(spans[1].view().operation(), "once");
+    assert_eq!(spans[1].view().operation_name(), "once");
 }
 
 #[tokio::test]
@@ -308,7 +308,7 @@ async fn a_method_that_is_made_up_is_no_name_of_a_span() {
     let request = Request::builder().method("XyZ123").uri(server.url("/time")).body(()).unwrap();
     client.request(request).send().await.unwrap().into_body().read_to_end(99).await.unwrap();
     let hop = &reporter.spans()[0];
-    assert_eq!(hop.view().operation(), "HTTP");
+    assert_eq!(hop.view().operation_name(), "HTTP");
     assert_eq!(tag(&hop.view(), "http.method").unwrap(), "XyZ123");
     assert_eq!(server.seen.lock()[0].0, "XyZ123");
 }
@@ -320,7 +320,8 @@ async fn phases_can_be_spans_of_their_own() {
     let client = TracedClient::builder(tracer.clone()).client_trace(TraceMode::Spans).build();
     read(&client, &server.url("/time")).await.unwrap();
     let spans = reporter.spans();
-    let names: Vec<_> = spans.iter().map(|span| span.view().operation().into_owned()).collect();
+    let names: Vec<_> =
+        spans.iter().map(|span| span.view().operation_name().into_owned()).collect();
     assert_eq!(names[..3], ["http.dns", "http.connect", "http.getconn"][..]);
     let rest = ["http.send", "http.wait", "http.receive", "HTTP GET", "HTTP Client"];
     assert_eq!(names[names.len() - 5..], rest);
@@ -493,7 +494,7 @@ async fn a_connection_that_waits_in_the_pool_holds_no_span() {
     assert_eq!(tracer.stats().open, 0);
     read(&client, &server.url("/time")).await.unwrap();
     let last = reporter.spans().pop().unwrap();
-    assert_eq!(last.view().operation(), "HTTP Client");
+    assert_eq!(last.view().operation_name(), "HTTP Client");
     assert_eq!(last.view().parent_span_id, jaeger_client::SpanId::NONE);
     assert_eq!(server.accepted.load(Ordering::SeqCst), 1);
 }

@@ -73,7 +73,7 @@ async fn a_request_is_a_span_whose_context_goes_with_it_and_which_ends_with_the_
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "piecepiecepiece");
     let span = traced.span();
     let view = span.view();
-    assert_eq!((view.operation().as_ref(), view.parent_span_id), ("HTTP GET", SpanId::NONE));
+    assert_eq!((view.operation_name().as_ref(), view.parent_span_id), ("HTTP GET", SpanId::NONE));
     let keys: Vec<_> =
         view.tags().map(|tag| String::from_utf8_lossy(tag.key).into_owned()).collect();
     let expected =
@@ -176,7 +176,7 @@ async fn options_leave_out_name_show_and_inject_nothing() {
     assert!(traced.reporter.is_empty());
     drop(traced.fetch(Method::GET, "/time?now").await.unwrap());
     let span = traced.span();
-    assert_eq!(span.view().operation(), "ask /time");
+    assert_eq!(span.view().operation_name(), "ask /time");
     let keys = ["component", "http.url", "peer.service"];
     assert_eq!(tags(&span, &keys), ["ours", "/time", "clock"]);
     let seen = traced.server.seen.lock();
@@ -214,7 +214,7 @@ async fn names_of_opentelemetry_are_those_of_its_stable_conventions() {
             }
             let known = values[0] == "GET";
             let name = ["HTTP", "HTTP GET", "GET"][usize::from(known) * if both { 1 } else { 2 }];
-            assert_eq!(span.view().operation(), name);
+            assert_eq!(span.view().operation_name(), name);
         }
     }
 }
@@ -252,7 +252,7 @@ async fn a_server_has_names_of_opentelemetry_too() {
         for key in ["http.method", "http.url", "http.status_code", "http.response_size"] {
             assert_eq!(tag(&span.view(), key).is_some(), both, "{key}");
         }
-        assert_eq!(span.view().operation(), if both { "HTTP GET" } else { "GET" });
+        assert_eq!(span.view().operation_name(), if both { "HTTP GET" } else { "GET" });
     }
 }
 

@@ -33,14 +33,14 @@ async fn hops_have_names_of_opentelemetry_alone_or_beside_jaegers() {
         let hops: Vec<_> = spans
             .iter()
             .map(|span| span.view())
-            .filter(|view| view.operation() != "HTTP Client")
+            .filter(|view| view.operation_name() != "HTTP Client")
             .collect();
         let values = |at: usize| keys.map(|key| tag(&hops[at], key).unwrap_or_default());
         assert_eq!(values(0), ["GET", "", "localhost", "1.1", "301", "", ""]);
         assert_eq!(values(1), ["GET", "1", "localhost", "1.1", "200", "", ""]);
         assert_eq!(values(2), ["GET", "", "localhost", "1.1", "404", "404", "true"]);
         for hop in hops {
-            assert_eq!(hop.operation(), operation);
+            assert_eq!(hop.operation_name(), operation);
             assert_eq!(tag(&hop, "server.port").unwrap(), server.port().to_string());
             for key in ["component", "http.method", "http.url", "http.status_code", "peer.address"]
             {

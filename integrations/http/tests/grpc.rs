@@ -95,7 +95,7 @@ async fn a_call_that_succeeds_is_a_span_at_each_side_named_by_its_method() {
     let [requested, served] = pair.spans().await;
     let keys = ["span.kind", "component", "rpc.system", "rpc.service", "rpc.method"];
     for (span, kind) in [(&requested, "client"), (&served, "server")] {
-        assert_eq!(span.view().operation(), "/test.v1.Echo/Unary");
+        assert_eq!(span.view().operation_name(), "/test.v1.Echo/Unary");
         let tags = keys.map(|key| tag(&span.view(), key).unwrap_or_default());
         assert_eq!(tags, [kind, "gRPC", "grpc", "test.v1.Echo", "Unary"]);
         assert_eq!(tag(&span.view(), "http.method"), None);
@@ -137,7 +137,7 @@ async fn a_stream_says_in_its_trailers_how_it_ended() {
         let last = stream.message().await;
         assert_eq!(last.err().map(|status| status.code()), error.then_some(Code::Internal));
         let [requested, served] = pair.spans().await;
-        assert_eq!(requested.view().operation(), "/test.v1.Echo/Stream");
+        assert_eq!(requested.view().operation_name(), "/test.v1.Echo/Stream");
         let logged: &[&str] = if error { &["error"] } else { &[] };
         assert_eq!(end(&served), ended(code, error, logged), "{how}");
         let logged = [logged, &["ClosedBody"]].concat();
@@ -193,8 +193,8 @@ async fn a_method_that_nobody_serves_names_no_span_of_the_server() {
     let mut pair = Pair::start(TagNames::Jaeger).await;
     pair.unary(text("hello"), UNKNOWN).await.unwrap_err();
     let [requested, served] = pair.spans().await;
-    assert_eq!(requested.view().operation(), "/test.v1.Echo/MadeUp");
-    assert_eq!(served.view().operation(), "gRPC");
+    assert_eq!(requested.view().operation_name(), "/test.v1.Echo/MadeUp");
+    assert_eq!(served.view().operation_name(), "gRPC");
     assert_eq!(end(&served), ended("12", true, &[]));
 }
 
@@ -223,7 +223,7 @@ async fn names_of_opentelemetry_alone_and_beside_jaegers() {
         let [requested, served] = pair.spans().await;
         let tags = keys.map(|key| tag(&requested.view(), key).unwrap_or_default());
         assert_eq!(tags, expected);
-        assert_eq!(requested.view().operation(), operation);
+        assert_eq!(requested.view().operation_name(), operation);
         assert_eq!(tag(&served.view(), "error.type"), None);
         assert_eq!(tag(&served.view(), "server.address").unwrap(), "127.0.0.1");
     }

@@ -68,7 +68,7 @@ impl Run {
             for view in of {
                 let failed =
                     if view.tag("error") == Some(ValueView::Bool(true)) { "!" } else { "" };
-                tree.push(format!("{}{}{failed}", " ".repeat(depth - 1), view.operation()));
+                tree.push(format!("{}{}{failed}", " ".repeat(depth - 1), view.operation_name()));
             }
             let children = views.iter().filter(|view| view.parent_span_id == id);
             below.extend(children.rev().map(|view| (view.span_id, depth + 1)));
@@ -222,6 +222,6 @@ async fn a_span_of_ones_own_is_reported_without_a_client() {
     drop(response);
     assert_eq!(tracer.stats().open, 0);
     let spans = reporter.spans();
-    assert_eq!(spans.last().unwrap().view().operation(), "mine");
+    assert_eq!(spans.last().unwrap().view().operation_name(), "mine");
     assert_eq!(tag(&spans.last().unwrap().view(), "net/http.reused").unwrap(), "false");
 }

@@ -191,7 +191,7 @@ async fn a_request_is_a_span_that_continues_the_callers_trace() {
     assert_eq!(server.tags(1, &LATER).await, ["200", "15", ""]);
     let (served, requested) = (server.reporter.spans(), reporter.spans());
     let (served, requested) = (served[0].view(), requested[0].view());
-    assert_eq!(served.operation(), "HTTP GET");
+    assert_eq!(served.operation_name(), "HTTP GET");
     assert_eq!((served.trace_id, served.parent_span_id), (requested.trace_id, requested.span_id));
     let keys: Vec<_> =
         served.tags().map(|tag| String::from_utf8_lossy(tag.key).into_owned()).collect();
@@ -243,7 +243,7 @@ async fn a_method_that_somebody_makes_up_is_no_name_of_a_span() {
         server.fetch(method.clone(), "/time").await.unwrap();
         assert_eq!(server.tags(count + 1, &["http.method"]).await, [method.as_str()]);
         let spans = server.reporter.spans();
-        assert_eq!(spans.last().unwrap().view().operation(), name);
+        assert_eq!(spans.last().unwrap().view().operation_name(), name);
     }
 }
 
@@ -368,7 +368,7 @@ async fn the_handler_and_the_body_have_their_span_active() {
     eventually("all are finished", || server.reporter.len() == 6).await;
     let spans = server.reporter.spans();
     let views: Vec<_> = spans.iter().map(|span| span.view()).collect();
-    let names: Vec<_> = views.iter().map(|view| view.operation().into_owned()).collect();
+    let names: Vec<_> = views.iter().map(|view| view.operation_name().into_owned()).collect();
     assert_eq!(names, ["work", "HTTP GET", "frame", "frame", "frame", "HTTP GET"]);
     assert_eq!(views[0].parent_span_id, views[1].span_id);
     assert!(views[2..5].iter().all(|frame| frame.parent_span_id == views[5].span_id));
@@ -420,7 +420,7 @@ async fn options_leave_out_name_and_show() {
     server.fetch(Method::GET, "/time?secret").await.unwrap();
     let tags = server.tags(2, &["component", "http.url", "seen"]).await;
     assert_eq!(tags, ["ours", "/time", "true"]);
-    assert_eq!(server.reporter.spans()[1].view().operation(), "serve /time");
+    assert_eq!(server.reporter.spans()[1].view().operation_name(), "serve /time");
 }
 
 #[tokio::test]

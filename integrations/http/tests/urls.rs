@@ -169,7 +169,7 @@ fn holds(reporter: &InMemoryReporter, wanted: &str) -> bool {
     let mut all = String::new();
     for span in &spans {
         let span = span.view();
-        write!(all, "{}", span.operation()).unwrap();
+        write!(all, "{}", span.operation_name()).unwrap();
         let logged = span.logs().flat_map(|log| log.fields().collect::<Vec<_>>());
         for tag in span.tags().chain(logged) {
             write!(all, "{:?} {}", tag.key, text(tag.value)).unwrap();

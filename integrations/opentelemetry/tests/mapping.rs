@@ -60,7 +60,7 @@ fn ids_times_name_and_flags() {
     look(given, |span| {
         assert_eq!((span.trace_id.high(), span.trace_id.low()), (5, 6));
         assert_eq!((span.span_id.get(), span.parent_span_id.get()), (u64::MAX, 4));
-        assert_eq!((span.operation(), span.flags), (Cow::Borrowed("op"), 0xb));
+        assert_eq!((span.operation_name(), span.flags), (Cow::Borrowed("op"), 0xb));
         assert_eq!(span.start_time_micros as u128, START.as_micros());
         assert_eq!(span.duration_micros, 250);
     });

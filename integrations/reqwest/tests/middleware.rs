@@ -136,7 +136,7 @@ async fn a_request_is_a_span_whose_context_goes_with_it_and_which_ends_with_the_
     let keys = ["span.kind", "component", "http.method", "http.url", "http.status_code", "error"];
     let shown = pair.url("/time?token=REDACTED");
     assert_eq!(keys.map(|key| tag(&span, key)), ["client", "reqwest", "GET", &shown, "200", ""]);
-    assert_eq!(span.view().operation(), "HTTP GET");
+    assert_eq!(span.view().operation_name(), "HTTP GET");
     let connected = ["DNSStart", "DNSDone", "ConnectStart", "ConnectDone", "ClosedBody"];
     assert_eq!(events(&span), connected);
     let served = pair.served.spans().remove(0);
@@ -225,5 +225,5 @@ async fn options_are_those_of_the_layer() {
     assert!(pair.requested.is_empty());
     let request = pair.client.post(pair.url("/time")).body("question");
     request.send().await.unwrap().bytes().await.unwrap();
-    assert_eq!(pair.span().view().operation(), "ask");
+    assert_eq!(pair.span().view().operation_name(), "ask");
 }

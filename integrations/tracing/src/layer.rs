@@ -49,7 +49,7 @@ use crate::visit::Visitor;
 /// tracing::subscriber::with_default(subscriber, || {
 ///     tracing::debug_span!("charge", amount = 5_u64).in_scope(|| tracing::info!("accepted"));
 /// });
-/// assert_eq!(reporter.spans()[0].view().operation(), "charge");
+/// assert_eq!(reporter.spans()[0].view().operation_name(), "charge");
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub struct JaegerLayer {

@@ -28,7 +28,7 @@ fn memory() -> (Tracer, InMemoryReporter) {
 }
 
 fn names(reporter: &InMemoryReporter) -> Vec<String> {
-    reporter.spans().iter().map(|span| span.view().operation().into_owned()).collect()
+    reporter.spans().iter().map(|span| span.view().operation_name().into_owned()).collect()
 }
 
 /// Counts the spans that come to it.
@@ -164,10 +164,10 @@ fn a_layer_that_knows_more_spans_does_not_change_the_parents_of_another() {
         });
         let spans = reporter.spans();
         let id = |name: &str| {
-            let found = spans.iter().find(|span| span.view().operation() == name);
+            let found = spans.iter().find(|span| span.view().operation_name() == name);
             found.unwrap().view().span_id
         };
-        let child = spans.iter().find(|span| span.view().operation() == "child").unwrap();
+        let child = spans.iter().find(|span| span.view().operation_name() == "child").unwrap();
         let parent = child.view().parent_span_id;
         ["named parent", "entered"].into_iter().find(|name| id(name) == parent)
     };

@@ -172,7 +172,7 @@ fn two_layers_of_one_subscriber_and_two_subscribers_are_separate() {
     for (reporter, trace, own) in [(&first, 10, "of a"), (&second, 11, "of b")] {
         let spans = reporter.spans();
         let views: Vec<_> = spans.iter().map(|span| span.view()).collect();
-        let names: Vec<_> = views.iter().map(|view| view.operation()).collect();
+        let names: Vec<_> = views.iter().map(|view| view.operation_name()).collect();
         assert_eq!(names, [own, "child", "serve"]);
         assert!(views.iter().all(|view| view.trace_id == remote(trace, 1).trace_id()));
         assert!(views[..2].iter().all(|view| view.parent_span_id == views[2].span_id));

@@ -27,7 +27,7 @@ use crate::span::record::{SharedState, Start};
 ///     Tracer::builder("svc").track_open_spans(1000).null_reporter().build()?;
 /// let span = tracer.start_span("charge");
 /// for open in tracer.open_spans().spans {
-///     println!("{} {} for {:?}", open.trace_id, open.operation, open.age);
+///     println!("{} {} for {:?}", open.trace_id, open.operation_name, open.age);
 /// }
 /// span.finish();
 /// assert!(tracer.open_spans().is_empty());
@@ -48,7 +48,7 @@ pub struct OpenSpans {
 #[non_exhaustive]
 pub struct OpenSpan {
     /// The present name.
-    pub operation: Cow<'static, str>,
+    pub operation_name: Cow<'static, str>,
     /// The trace id.
     pub trace_id: TraceId,
     /// The span id.
@@ -82,7 +82,7 @@ impl OpenSpans {
         let mut text = format!("{total} {were} never finished");
         for (at, open) in self.spans.iter().take(MAX_LISTED).enumerate() {
             // Names may come from the network: they must not end the line.
-            let name = truncate(&open.operation, MAX_NAME_BYTES).escape_debug();
+            let name = truncate(&open.operation_name, MAX_NAME_BYTES).escape_debug();
             let before = if at == 0 { ": " } else { ", " };
             let _ = write!(text, "{before}{name} ({:.1} s)", open.age.as_secs_f64());
         }
@@ -222,7 +222,7 @@ impl OpenList {
             start_time: system_time(entry.start_nanos(anchor, now)),
             age: entry.age(anchor, now),
             is_sampled: entry.state.is_sampled(),
-            operation: entry.name,
+            operation_name: entry.name,
             trace_id: entry.trace_id,
             span_id: entry.span_id,
         };

@@ -55,7 +55,11 @@ impl Reporter for Own {
         let service = String::from_utf8(batch.process.service_name.to_vec()).unwrap();
         let mut seen = self.seen.lock().unwrap();
         for span in batch.spans() {
-            seen.push((thread::current().id(), service.clone(), span.operation().into_owned()));
+            seen.push((
+                thread::current().id(),
+                service.clone(),
+                span.operation_name().into_owned(),
+            ));
         }
         Ok(())
     }

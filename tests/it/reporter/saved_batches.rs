@@ -426,7 +426,8 @@ fn law_damage_is_noticed_and_nothing_that_was_not_saved_is_sent() {
             Ok(report) => {
                 let sent = memory.take();
                 assert_eq!(report.sent, sent.len() as u64, "{report}");
-                let unknown = sent.iter().find(|span| !known.contains(&span.name().into_owned()));
+                let unknown =
+                    sent.iter().find(|span| !known.contains(&span.operation_name().into_owned()));
                 assert!(unknown.is_none(), "{unknown:?}");
                 assert!(report.is_complete() || folder.file().exists(), "{report}");
             }

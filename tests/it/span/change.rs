@@ -182,7 +182,7 @@ fn a_span_that_was_restarted_is_sent_once_and_counted_as_not_sampled_whatever_be
                 late.finish();
             }
             let names: Vec<_> =
-                reporter.spans().iter().map(|span| span.name().into_owned()).collect();
+                reporter.spans().iter().map(|span| span.operation_name().into_owned()).collect();
             let sent = |name: &str| names.iter().filter(|sent| *sent == name).count();
             assert_eq!(sent("op"), 1, "{case}: {names:?}");
             let retained = before == 1 || (before == 0 && after == 1 && has_late_child);
@@ -402,13 +402,13 @@ fn what_is_done_to_a_span_while_it_is_restarted_is_done_to_the_one_in_its_place(
         assert_eq!(moved.operation_name(), "renamed");
         let open = tracer.open_spans().spans;
         assert!(
-            open.iter().all(|span| span.operation == "renamed")
+            open.iter().all(|span| span.operation_name == "renamed")
                 && open.len() == usize::from(follows)
         );
         moved.finish();
         assert_eq!(ends.0.take(), ["renamed a 0ns"]);
         assert_eq!(
-            (reporter.spans()[0].name(), keys(&reporter.spans()[0].view())),
+            (reporter.spans()[0].operation_name(), keys(&reporter.spans()[0].view())),
             ("renamed".into(), vec!["a".to_owned()])
         );
     }

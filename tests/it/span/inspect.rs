@@ -58,7 +58,7 @@ fn values_of_views_can_be_given_to_other_spans() {
 }
 
 fn names(memory: &InMemoryReporter) -> Vec<String> {
-    memory.spans_by_start().iter().map(|span| span.name().into_owned()).collect()
+    memory.spans_by_start().iter().map(|span| span.operation_name().into_owned()).collect()
 }
 
 #[test]

@@ -302,7 +302,8 @@ fn with_priority<'t>(builder: SpanBuilder<'t>, random: &mut Seeded) -> SpanBuild
 fn sent_of(memory: &InMemoryReporter) -> Vec<String> {
     let line = |span: &FinishedSpan| {
         let SpanView { flags, start_time_micros, duration_micros, .. } = span.view();
-        let mut line = format!("{} {flags} {start_time_micros} {duration_micros}", span.name());
+        let mut line =
+            format!("{} {flags} {start_time_micros} {duration_micros}", span.operation_name());
         for tag in span.view().tags() {
             write!(line, " {}={:?}", String::from_utf8_lossy(tag.key), tag.value).unwrap();
         }

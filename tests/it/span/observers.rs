@@ -164,7 +164,10 @@ fn observers_and_the_sampler_are_called_in_the_order_of_the_go_client() {
     span.finish();
     assert_eq!(calls.take(), ["1: finish 0 false", "2: finish 0 false", "sampler: finish"]);
     let spans = memory.spans();
-    assert_eq!((spans[0].view().operation().as_ref(), spans[0].view().tags().count()), ("new", 3));
+    assert_eq!(
+        (spans[0].view().operation_name().as_ref(), spans[0].view().tags().count()),
+        ("new", 3)
+    );
 }
 
 #[test]
@@ -343,10 +346,10 @@ fn observers_may_use_the_span_and_start_others_and_are_not_notified_of_what_they
     assert_eq!(reported.len(), 4, "{reported:?}");
     let spans = memory.spans();
     let keys: Vec<_> = spans[1].view().tags().map(|tag| tag.key.to_vec()).collect();
-    assert_eq!(spans[0].view().operation(), "inner");
+    assert_eq!(spans[0].view().operation_name(), "inner");
     assert_eq!(keys[2..], [&b"first"[..], b"told", b"a", b"renamed", b"last"]);
     assert_eq!(
-        (spans[1].view().operation().as_ref(), spans[1].view().logs().count()),
+        (spans[1].view().operation_name().as_ref(), spans[1].view().logs().count()),
         ("named", 1)
     );
     assert_eq!((tracer.stats().misused, tracer.stats().open), (1, 0), "it was being finished");

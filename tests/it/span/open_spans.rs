@@ -16,7 +16,7 @@ fn watching(limit: usize) -> TracerBuilder {
 }
 
 fn names(open: &OpenSpans) -> Vec<&str> {
-    open.spans.iter().map(|span| &*span.operation).collect()
+    open.spans.iter().map(|span| &*span.operation_name).collect()
 }
 
 #[test]

@@ -371,7 +371,7 @@ fn a_span_that_unwinds_is_finished() {
         }
     });
     assert!(unwinding.join().is_err());
-    assert_eq!(memory.spans()[0].view().operation(), "fails");
+    assert_eq!(memory.spans()[0].view().operation_name(), "fails");
     assert_eq!((tracer.stats().open, tracer.stats().finished), (0, 1));
 }
 

@@ -92,7 +92,7 @@ fn it_is_counted_once_it_is_started_and_has_all_that_it_was_given() {
         let keys: Vec<_> = tags_of_only(&reporter).into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["number", "ratio", "text"]);
         let spans = reporter.spans();
-        assert_eq!(spans[0].view().operation(), "second name");
+        assert_eq!(spans[0].view().operation_name(), "second name");
         let references: Vec<_> = spans[0].view().references().collect();
         assert_eq!(references.len(), 1);
         assert!(references[0].follows_from && references[0].span_id == other.span_id());

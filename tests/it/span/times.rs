@@ -63,7 +63,7 @@ fn start_and_end_of_a_live_span_are_what_was_set_however_it_is_finished() {
             // Of one that was put below another parent, the last: where tails are sampled, its trace may
             // have been retained, and with it what it was before.
             let spans = memory.spans();
-            let span = spans.iter().rfind(|span| span.name() == name);
+            let span = spans.iter().rfind(|span| span.operation_name() == name);
             let span = span.unwrap_or_else(|| panic!("{way}: {name}"));
             let times = (span.start_time(), span.duration());
             assert_eq!(times, (at(1), Duration::from_secs(seconds)), "{way}: {name}");
@@ -97,7 +97,7 @@ fn an_open_span_is_listed_with_the_start_that_was_set() {
     let (first, second) = (tracer.start_span("first"), tracer.start_span("second"));
     second.set_start_time(at(0));
     let open = tracer.open_spans().spans;
-    let names: Vec<_> = open.iter().map(|span| span.operation.as_ref()).collect();
+    let names: Vec<_> = open.iter().map(|span| span.operation_name.as_ref()).collect();
     assert_eq!((names, open[0].start_time), (vec!["second", "first"], at(0)));
     drop((first, second));
 }
@@ -150,7 +150,7 @@ fn the_end_is_called_back_once_whatever_ends_the_span_and_may_still_tag_it() {
         let stats = closer.close(SOON).stats;
         assert!(stats.is_balanced() && stats.open == 0 && stats.misused == 1, "{way}: {stats}");
         for span in memory.spans() {
-            assert_eq!(span.tag("late").is_some(), span.name() != "child", "{way}");
+            assert_eq!(span.tag("late").is_some(), span.operation_name() != "child", "{way}");
         }
         assert_eq!(memory.len(), if way == "unsampled" || way == "tail" { 0 } else { 5 }, "{way}");
     }

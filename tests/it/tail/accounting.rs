@@ -33,7 +33,7 @@ fn child(tracer: &Tracer, parent: &Span, name: &'static str) -> Span {
 }
 
 fn names(memory: &InMemoryReporter) -> Vec<String> {
-    memory.spans().iter().map(|span| span.view().operation().into_owned()).collect()
+    memory.spans().iter().map(|span| span.view().operation_name().into_owned()).collect()
 }
 
 #[test]
@@ -388,7 +388,10 @@ fn a_trace_in_which_a_span_erred_is_whole_whichever_threads_finish_its_spans() {
                 Some(ValueView::Long(n)) => n.unsigned_abs() + 1,
                 _ => 0,
             };
-            of_trace.entry(view.trace_id).or_default().push((view.operation().into_owned(), n));
+            of_trace
+                .entry(view.trace_id)
+                .or_default()
+                .push((view.operation_name().into_owned(), n));
         }
         assert_eq!(of_trace.len(), erred.len(), "healthy ones are not there");
         for (trace, children) in erred {

@@ -30,7 +30,7 @@ fn child(tracer: &Tracer, parent: &Span, name: &'static str) -> Span {
 }
 
 fn names(memory: &InMemoryReporter) -> Vec<String> {
-    memory.spans().iter().map(|span| span.view().operation().into_owned()).collect()
+    memory.spans().iter().map(|span| span.view().operation_name().into_owned()).collect()
 }
 
 fn text<'s>(span: &SpanView<'s>, key: &str) -> Option<&'s str> {
@@ -82,7 +82,7 @@ fn an_error_sends_all_spans_of_the_trace_with_what_they_had_before() {
     assert_eq!(done.references().next().unwrap().span_id, root.span_id);
     for span in &spans {
         assert_eq!((span.view().trace_id, span.view().flags), (root.trace_id, 1));
-        let expected = (span.view().operation() == "failing").then_some("error");
+        let expected = (span.view().operation_name() == "failing").then_some("error");
         assert_eq!(reason(span), expected, "the span that is the reason has the tag");
     }
     let stats = tracer.stats();

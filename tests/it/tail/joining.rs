@@ -23,7 +23,7 @@ fn with_tail_sampling(sampler: impl Sampler + 'static) -> (Tracer, Closer, InMem
 
 fn names(memory: &InMemoryReporter) -> Vec<String> {
     let mut names: Vec<_> =
-        memory.spans().iter().map(|span| span.view().operation().into_owned()).collect();
+        memory.spans().iter().map(|span| span.view().operation_name().into_owned()).collect();
     names.sort();
     names
 }

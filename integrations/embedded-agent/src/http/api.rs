@@ -151,7 +151,7 @@ fn span(span: &SpanView<'_>, process: usize) -> Value {
     json!({
         "traceID": span.trace_id.to_string(),
         "spanID": span.span_id.to_string(),
-        "operationName": span.operation(),
+        "operationName": span.operation_name(),
         "references": references(span),
         "flags": span.flags,
         "startTime": span.start_time_micros,
@@ -206,7 +206,7 @@ fn summary(trace: &Trace) -> Value {
     json!({
         "traceID": trace.trace_id().to_string(),
         "service": shown.map(|span| span.service()),
-        "operation": shown.map(|span| span.operation()),
+        "operation": shown.map(|span| span.operation_name()),
         "hasRoot": root.is_some(),
         "services": trace.services(),
         "spanCount": trace.spans().len(),

@@ -26,7 +26,7 @@ pub fn shown(reporter: &InMemoryReporter, port: u16) -> String {
     let mut out = String::new();
     for span in hops(reporter) {
         let span = span.view();
-        writeln!(out, "span {}", span.operation()).unwrap();
+        writeln!(out, "span {}", span.operation_name()).unwrap();
         // The last value of a key counts, as in the map that Go's mock keeps.
         let mut tags = BTreeMap::new();
         for tag in span.tags() {

@@ -288,7 +288,8 @@ pub fn events(span: &SpanView<'_>) -> Vec<String> {
 pub fn hops(reporter: &InMemoryReporter) -> Vec<FinishedSpan> {
     let mut spans = reporter.spans();
     spans.retain(|span| {
-        span.view().operation().starts_with("HTTP ") && span.view().operation() != "HTTP Client"
+        span.view().operation_name().starts_with("HTTP ")
+            && span.view().operation_name() != "HTTP Client"
     });
     spans
 }

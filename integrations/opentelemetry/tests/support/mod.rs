@@ -65,7 +65,7 @@ pub(crate) fn names(messages: &[Vec<u8>]) -> Vec<String> {
     let mut names = Vec::new();
     for message in messages {
         let (_, batch) = BatchView::parse_message(message).unwrap();
-        names.extend(batch.spans().map(|span| span.operation().into_owned()));
+        names.extend(batch.spans().map(|span| span.operation_name().into_owned()));
     }
     names
 }

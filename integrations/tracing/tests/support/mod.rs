@@ -121,7 +121,7 @@ impl Seen {
             (key, value)
         };
         Self {
-            name: view.operation().into_owned(),
+            name: view.operation_name().into_owned(),
             trace: view.trace_id,
             id: view.span_id,
             parent: view.parent_span_id,
