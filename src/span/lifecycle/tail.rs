@@ -349,7 +349,8 @@ impl Span {
         let Some(mut data) = record.lock() else { return self };
         if data.finished {
             drop(data);
-            return self.misused("retain_trace");
+            stripe.report_misuse("retain_trace");
+            return self;
         }
         let buffered = of(record, stripe)
             .is_some_and(|tail_sampler| tail_sampler.flush(stripe, state, record.ids.trace));

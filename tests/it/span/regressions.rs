@@ -135,6 +135,20 @@ fn contexts_of_an_unrecorded_span_share_its_traces_flags_after_its_end_too() {
 }
 
 #[test]
+fn a_trace_retained_after_the_end_of_a_span_is_misuse_by_any_handle_on_it() {
+    let (tracer, _closer) =
+        builder().sampler(ConstSampler::new(false)).null_reporter().build().unwrap();
+    let first = tracer.start_span("root");
+    let second = first.clone();
+    second.finish();
+    // The first one held the span before it had a record.
+    first.retain_trace();
+    assert_eq!(tracer.stats().misused, 1);
+    second.retain_trace();
+    assert_eq!((tracer.stats().misused, first.is_sampled()), (2, false));
+}
+
+#[test]
 fn a_trace_may_be_forced_at_the_very_beginning_of_time() {
     let (memory, clock) = (InMemoryReporter::new(), Arc::new(ManualClock::new()));
     let (tracer, _closer) = builder()
