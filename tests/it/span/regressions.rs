@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::support::read::{Span as Finished, finished};
 use crate::support::transport::limited;
@@ -12,7 +12,7 @@ use crate::support::{SOON, builder, soon};
 use jaeger_client::encoding::ValueView;
 use jaeger_client::sampler::{ConstSampler, Decision, Sampler, SamplingParameters};
 use jaeger_client::{
-    Clock, FinishOptions, InMemoryReporter, ManualClock, Span, SpanContext, SpanId,
+    Clock, FinishOptions, InMemoryReporter, LogRecord, ManualClock, Span, SpanContext, SpanId,
     TailSamplingConfig, TraceId, Tracer,
 };
 
@@ -117,6 +117,58 @@ fn a_clock_may_use_a_span_of_a_buffered_or_stopped_trace_that_is_finished_or_res
             assert_eq!(tracer.stats().open, 0);
         }
     });
+}
+
+/// A clock that adds a callback to the active span when it is read.
+#[derive(Debug, Default)]
+struct CallbackClock {
+    added: AtomicU64,
+    called: Arc<AtomicU64>,
+}
+
+impl Clock for CallbackClock {
+    fn monotonic_nanos(&self) -> u64 {
+        if let Some(span) = Span::active() {
+            let called = Arc::clone(&self.called);
+            self.added.fetch_add(1, Ordering::SeqCst);
+            span.on_finish(move |_| _ = called.fetch_add(1, Ordering::SeqCst));
+        }
+        1_000
+    }
+
+    fn wall_nanos(&self) -> i64 {
+        1_000
+    }
+}
+
+#[test]
+fn a_callback_added_while_a_span_is_being_finished_is_called_or_counts_as_misuse() {
+    let event = || [LogRecord { timestamp: SystemTime::now(), fields: &[] }];
+    let ends: [fn(&Span, &[LogRecord<'_>]); 4] = [
+        |span, _| span.finish(),
+        |span, _| span.finish_at(SystemTime::now()),
+        |span, log_records| {
+            span.finish_with(FinishOptions { log_records, ..FinishOptions::default() });
+        },
+        |span, _| {
+            span.on_finish(|_| ());
+            span.finish();
+        },
+    ];
+    for end in ends {
+        let clock = Arc::new(CallbackClock::default());
+        let builder = builder().clock(Arc::clone(&clock)).null_reporter();
+        let (tracer, _closer) = builder.build().unwrap();
+        let span = tracer.start_span("op");
+        let scope = span.activate();
+        end(&span, &event());
+        drop(scope);
+        drop(span);
+        let called = clock.called.load(Ordering::SeqCst);
+        let stats = tracer.stats();
+        assert_eq!(called + stats.misused, clock.added.load(Ordering::SeqCst), "{stats}");
+        assert_eq!((stats.open, stats.sent, stats.callback_panics), (0, 1, 0));
+    }
 }
 
 #[test]
