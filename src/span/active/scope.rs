@@ -160,7 +160,8 @@ pub(in crate::span) fn with_nearest<T>(
     read: impl FnOnce(&RecordHandle) -> T,
 ) -> Option<T> {
     let nearest = |stack: &RefCell<Stack>| {
-        let stack = stack.borrow();
+        // Borrowed where the list grows, and an allocator starts a span: that one has no active parent.
+        let stack = stack.try_borrow().ok()?;
         // Nearly always it is the last one.
         let Entry { span: last, .. } = stack.entries.last()?;
         if is_wanted(last) {
@@ -201,8 +202,27 @@ const MAX_DEPTH: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use super::STACK;
     use crate::Span;
     use crate::Tracer;
+
+    #[test]
+    fn a_span_is_started_while_the_list_of_active_ones_is_changed() {
+        let (tracer, _closer) = Tracer::builder("s").null_reporter().build().unwrap();
+        let active = tracer.start_span("active");
+        let scope = active.activate();
+        STACK.with(|stack| {
+            // As by an allocator that starts spans, when the list grows.
+            let _changed = stack.borrow_mut();
+            assert!(Span::active().is_none());
+            let built = tracer.span("of the allocator").tag("bytes", 8).start().context();
+            for root in [built, tracer.start_span("of the allocator").context()] {
+                assert_ne!(root.trace_id(), active.context().trace_id());
+            }
+        });
+        drop((scope, active));
+        assert_eq!(tracer.stats().open, 0);
+    }
 
     #[test]
     fn scopes_nest_and_restore() {
