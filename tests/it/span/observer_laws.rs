@@ -23,7 +23,7 @@ const LONG_KEY: &str = "a key that is longer than sixty-three bytes, of which th
 
 /// What observers have seen of finished spans, one line a span.
 #[derive(Clone, Debug, Default)]
-struct Seen(Arc<Mutex<Vec<String>>>);
+pub(super) struct Seen(Arc<Mutex<Vec<String>>>);
 
 impl Seen {
     fn add(&self, span: &Summary, finish: (SystemTime, Duration), is_sampled: bool) {
@@ -42,7 +42,7 @@ impl Seen {
         self.0.lock().unwrap().push(line);
     }
 
-    fn take(&self) -> Vec<String> {
+    pub(super) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
@@ -71,7 +71,7 @@ fn sent(value: TagValue<'_>) -> OwnedTagValue {
 
 /// Follows each step of a span.
 #[derive(Debug)]
-struct Follows(Seen, bool);
+pub(super) struct Follows(pub(super) Seen, pub(super) bool);
 
 #[derive(Debug)]
 struct FollowsSpan(Seen, Mutex<Summary>);
@@ -110,7 +110,7 @@ impl SpanObserver for FollowsSpan {
 
 /// Observes finished spans alone.
 #[derive(Debug)]
-struct SeesEnds(Seen, bool);
+pub(super) struct SeesEnds(pub(super) Seen, pub(super) bool);
 
 impl Observer for SeesEnds {
     fn interest(&self) -> ObserverInterest {
