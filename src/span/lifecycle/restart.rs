@@ -15,7 +15,7 @@ use crate::span::Span;
 use crate::span::builder::SpanBuilder;
 use crate::span::context::SpanContext;
 use crate::span::counters::Stripe;
-use crate::span::observer::TakenObservers;
+use crate::span::observer::{self, TakenObservers};
 use crate::span::prepared::PreparedSpan;
 use crate::span::record::{SpanData, SpanRecord, Start};
 use crate::span::reference::Parent;
@@ -118,7 +118,8 @@ impl PreparedSpan {
     /// Ends `replaced`, which was started from this value before, and starts a span in its place, as
     /// [`start_compact`](Self::start_compact) does. [Observers](crate::Observer) and
     /// [callbacks](Span::on_finish) continue with the new span, as where a span is
-    /// [restarted](Span::restart_as_child_of). What they know of tags is what the replaced span was given.
+    /// [restarted](Span::restart_as_child_of). What they know of tags is what the replaced span was given; of
+    /// another name they are notified.
     ///
     /// Returns `None` if the replaced span was finished, or if nothing is [retained](Self::is_retained); both
     /// count as misuse. Nothing is started then, unless another thread finishes the replaced span meanwhile: a
@@ -163,11 +164,20 @@ impl PreparedSpan {
             return Some(next);
         }
         let next = self.start_in_place();
-        let Some(((), observers)) = end_replaced(record, stripe, CALL, |_, _| ()) else {
+        let is_followed = stripe.hooks.follow_spans();
+        let name =
+            |data: &mut SpanData, _: &SpanRecord| is_followed.then(|| data.draft.name().clone());
+        let Some((name, observers)) = end_replaced(record, stripe, CALL, name) else {
             next.end_unsent();
             return None;
         };
         observers.give_to(&next, stripe);
+        if let (Some(name), Some(record)) = (name, next.existing_record()) {
+            let new_name = next.operation_name();
+            if new_name != name {
+                observer::renamed(&next, record, &new_name);
+            }
+        }
         Some(next)
     }
 }

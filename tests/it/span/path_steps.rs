@@ -247,8 +247,6 @@ impl Side {
             }
             3 => {
                 if let Some(Handle::Shared(replaced)) = &self.handles[other] {
-                    // Observers know the name of the one that is replaced.
-                    prepared.set_operation_name(replaced.operation_name());
                     let span = prepared.start_in_place_of(replaced);
                     self.prepared[place] = Some(prepared);
                     match span {

@@ -1,9 +1,9 @@
 //! A span that is prepared before its parent is known, and handles of the size of a pointer.
 
 use std::mem::size_of;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +15,9 @@ use jaeger_client::sampler::{
     SamplingParameters, TagMatchingSampler,
 };
 use jaeger_client::{
-    CompactSpan, IdGenerator, InMemoryReporter, ManualClock, PreparedSpan, Span, SpanContext,
-    Stats, TagValue, TailSamplingConfig, Tracer, TracerBuilder,
+    CompactSpan, IdGenerator, InMemoryReporter, ManualClock, Observer, PreparedSpan, Span,
+    SpanContext, SpanObserver, StartSpanOptions, Stats, TagValue, TailSamplingConfig, Tracer,
+    TracerBuilder,
 };
 
 fn started(stats: &Stats) -> (u64, u64, u64) {
@@ -205,6 +206,43 @@ fn a_span_is_started_in_the_place_of_one_that_is_not_finished() {
         retained.start_in_place_of(&others).unwrap().finish();
         first.finish();
         assert_eq!((started(&tracer.stats()), started(&other.stats())), ((9, 0, 6), (1, 0, 0)));
+    }
+}
+
+/// Stores the names that a span is given after its start.
+#[derive(Debug, Default)]
+struct Renamed(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Renamed {
+    fn on_start_span(
+        &self,
+        _span: &Span,
+        _operation: &str,
+        _options: &StartSpanOptions<'_>,
+    ) -> Option<Box<dyn SpanObserver>> {
+        Some(Box::new(Self(Arc::clone(&self.0))))
+    }
+}
+
+impl SpanObserver for Renamed {
+    fn on_set_operation_name(&self, span: &Span, name: &str) {
+        assert_eq!(span.operation_name(), name);
+        self.0.lock().unwrap().push(name.to_owned());
+    }
+}
+
+#[test]
+fn an_observer_learns_of_the_name_of_a_span_that_is_started_in_place_if_it_is_another() {
+    for (name, expected) in [("second", vec!["second"]), ("first", vec![])] {
+        let names = Arc::default();
+        let builder = builder().sampler(ConstSampler::new(false)).null_reporter();
+        let builder = builder.observer(Renamed(Arc::clone(&names)));
+        let (tracer, _closer) = builder.build().unwrap();
+        let (first, retained) = tracer.prepare_span("first").start_retaining();
+        let mut retained = retained.unwrap();
+        retained.set_operation_name(name).set_parent(caller(1));
+        retained.start_in_place_of(&first).unwrap().finish();
+        assert_eq!(*names.lock().unwrap(), expected);
     }
 }
 
