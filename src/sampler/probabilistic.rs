@@ -1,7 +1,5 @@
 //! The sampler with a probability, which decides by trace id.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::{
     BuiltIn, Decision, DecisionById, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
     SamplingParameters,
@@ -118,28 +116,6 @@ impl ProbabilisticSampler {
     }
 }
 
-/// The boundary of a probability that another thread replaces, or of none.
-#[derive(Debug)]
-pub(super) struct SharedBoundary(AtomicU64);
-
-impl SharedBoundary {
-    pub(super) const fn new() -> Self {
-        Self(AtomicU64::new(u64::MAX))
-    }
-
-    /// Takes the boundary of a sampler. Without one no id is beyond it.
-    pub(super) fn set(&self, sampler: Option<&ProbabilisticSampler>) {
-        let boundary = sampler.map_or(u64::MAX, |sampler| sampler.boundary);
-        self.0.store(boundary, Ordering::Release);
-    }
-
-    /// Returns whether the trace id alone says that the trace is not sampled.
-    #[inline]
-    pub(super) fn refuses(&self, trace_id: TraceId) -> bool {
-        self.0.load(Ordering::Acquire) < trace_id.low() & ID_MASK
-    }
-}
-
 impl Sampler for ProbabilisticSampler {
     fn built_in(&self) -> Option<BuiltIn<'_>> {
         Some(BuiltIn::BY_ID)
@@ -168,7 +144,7 @@ pub(super) fn build(params: &SamplerParams<'_>) -> Result<Box<dyn Sampler>, Conf
 const MAX_ID_PLUS_ONE: f64 = 9_223_372_036_854_775_808.0;
 
 /// The bits of an id that decide.
-const ID_MASK: u64 = u64::MAX >> 1;
+pub(super) const ID_MASK: u64 = u64::MAX >> 1;
 
 #[cfg(test)]
 mod tests {

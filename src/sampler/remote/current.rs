@@ -1,6 +1,7 @@
 //! The sampler in use: a poll's response replaces it on the polling thread, and other threads sample by it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
@@ -16,7 +17,7 @@ use crate::id::TraceId;
 use crate::panics;
 use crate::polling::PollResult;
 use crate::polling::Poller;
-use crate::sampler::probabilistic::SharedBoundary;
+use crate::sampler::probabilistic::ID_MASK;
 use crate::sampler::{
     Decision, Fetch, FetchOutcome, GuardedSampler, PerOperationSampler, ProbabilisticSampler,
     RateLimitingSampler, RemoteCounts, RemoteStatus, Sampler, SamplerHost, SamplerStatus,
@@ -146,6 +147,32 @@ impl Current {
     }
 }
 
+/// The boundary of a probability that another thread replaces, or of none.
+#[derive(Debug)]
+struct SharedBoundary(AtomicU64);
+
+impl SharedBoundary {
+    fn of(sampler: Option<&ProbabilisticSampler>) -> Self {
+        Self(AtomicU64::new(Self::value_of(sampler)))
+    }
+
+    /// Takes the boundary of a sampler.
+    fn set(&self, sampler: Option<&ProbabilisticSampler>) {
+        self.0.store(Self::value_of(sampler), Ordering::Release);
+    }
+
+    /// Returns the boundary of a sampler. Without one no id is beyond it.
+    fn value_of(sampler: Option<&ProbabilisticSampler>) -> u64 {
+        sampler.map_or(u64::MAX, ProbabilisticSampler::boundary)
+    }
+
+    /// Returns whether the trace id alone says that the trace is not sampled.
+    #[inline]
+    fn refuses(&self, trace_id: TraceId) -> bool {
+        self.0.load(Ordering::Acquire) < trace_id.low() & ID_MASK
+    }
+}
+
 /// The state of a remote sampler.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -177,8 +204,6 @@ impl Shared {
     ) -> Self {
         let source_name = panics::catch(|| source.name()).unwrap_or_else(|_| "unknown".to_owned());
         let progress = RemoteStatus { source: source_name.clone(), ..RemoteStatus::default() };
-        let boundary = SharedBoundary::new();
-        boundary.set(initial.probabilistic());
         Self {
             service_name,
             source,
@@ -186,8 +211,8 @@ impl Shared {
             operations,
             may_defer: operations.late_binding || initial.may_defer(),
             memory_bits: initial.memory_bits(),
+            boundary: SharedBoundary::of(initial.probabilistic()),
             current: ArcSwap::from_pointee(initial),
-            boundary,
             progress: Mutex::new(progress),
             host: Mutex::new(None),
             clock: SystemClock::new(),
