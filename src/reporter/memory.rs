@@ -94,7 +94,7 @@ impl InMemoryReporter {
     /// let first = tracer.start_span("first");
     /// first.child("second").finish();
     /// first.finish();
-    /// let names: Vec<_> = memory.spans_by_start().iter().map(|span| span.name().into_owned()).collect();
+    /// let names: Vec<_> = memory.spans_by_start().iter().map(|span| span.operation_name().into_owned()).collect();
     /// assert_eq!(names, ["first", "second"]);
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
