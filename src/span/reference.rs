@@ -49,6 +49,11 @@ impl UnstartedSpan<'_> {
 }
 
 /// A target of a reference: a context, a span, or perhaps nothing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the parent of a span",
+    note = "a parent is a `&Span`, a `&OwnedSpan`, a `SpanContext`, or an `Option` of one of them",
+    note = "pass a context that was extracted as `tracer.extract(&headers).ok()`"
+)]
 pub trait Parent: Sized {
     /// Returns the context of the target, if there is one.
     fn context(self) -> Option<SpanContext>;

@@ -1,6 +1,7 @@
 //! The sources of sampling strategies.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ConfigError;
@@ -46,6 +47,16 @@ pub trait StrategySource: fmt::Debug + Send + Sync {
     /// Returns the name of the source, for status and logs.
     fn name(&self) -> String {
         format!("{self:?}")
+    }
+}
+
+impl<S: StrategySource + ?Sized> StrategySource for Arc<S> {
+    fn fetch(&self, service_name: &str) -> Result<Vec<u8>, FetchError> {
+        (**self).fetch(service_name)
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
     }
 }
 

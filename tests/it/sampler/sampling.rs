@@ -239,6 +239,27 @@ fn a_tracer_samples_the_very_traces_that_the_same_probability_would() {
 }
 
 #[test]
+fn a_shared_source_serves_two_samplers_under_its_name() {
+    #[derive(Debug)]
+    struct Half;
+    impl StrategySource for Half {
+        fn fetch(&self, _service_name: &str) -> Result<Vec<u8>, FetchError> {
+            Ok(HALF.into())
+        }
+        fn name(&self) -> String {
+            "a file".to_owned()
+        }
+    }
+    let shared: Arc<dyn StrategySource> = Arc::new(Half);
+    for _ in 0..2 {
+        let builder = RemoteSampler::builder("svc").source(Arc::clone(&shared));
+        let sampler = builder.build().unwrap();
+        assert_eq!(sampler.refresh(), FetchOutcome::Updated);
+        assert_eq!(sampler.status().remote.unwrap().source, "a file");
+    }
+}
+
+#[test]
 fn a_strategy_of_another_kind_decides_on_traces_that_the_probability_before_refused() {
     const ALL: [&str; 3] = [
         r#"{"rateLimitingSampling":{"maxTracesPerSecond":1000000}}"#,
