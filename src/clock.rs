@@ -48,7 +48,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
 pub struct SystemClock {
     /// The start of the count where the raw clock is not used.
     #[cfg(not(unix))]
-    base: Instant,
+    base: std::time::Instant,
 }
 
 impl SystemClock {

@@ -207,6 +207,7 @@ fn steps(published: &[Package]) -> Vec<Step> {
         Program::Xtask,
         "lowest-versions",
     );
+    add(Schedule::Parallel, "other systems", Program::Xtask, "other-systems");
     let is_library = |package: &&Package| package.targets.iter().any(|target| target.is_lib());
     for package in published.iter().filter(is_library) {
         let name = format!("public types: {}", package.name);

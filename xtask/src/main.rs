@@ -6,6 +6,7 @@
 //! `cargo xtask features` measures what each feature adds to a program.
 //! `cargo xtask flood` runs a tracer at the maximum rate, and compares its accounting with a sink's counts.
 //! `cargo xtask lowest-versions` builds the packages with the lowest versions of dependencies and Rust.
+//! `cargo xtask other-systems` compiles the libraries for systems that no test runs on.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool talks to its terminal")]
 #![allow(clippy::disallowed_methods, reason = "a tool measures time and starts threads")]
@@ -21,6 +22,7 @@ mod lowest;
 mod members;
 mod process;
 mod sink;
+mod systems;
 mod tools;
 mod walk;
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         "features" => features::run(rest),
         "flood" => flood::run(rest),
         "lowest-versions" => lowest::run(rest),
+        "other-systems" => systems::run(rest),
         "sink" => sink::run(),
         _ => {
             eprintln!("{USAGE}");
@@ -70,4 +73,6 @@ usage: cargo xtask <task>
                                     root spans as fast as they go to a sink on loopback; exit 1 if
                                     a span is lost uncounted or the accounting does not balance
   lowest-versions [NAME]            packages what is published, and builds it with the lowest versions of
-                                    its dependencies and of Rust; exit 1 if one does not";
+                                    its dependencies and of Rust; exit 1 if one does not
+  other-systems [NAME]              compiles the libraries for Windows, macOS and a system of 32 bits; exit 1 if
+                                    one does not";
