@@ -1,6 +1,7 @@
-//! Options of the builder that change what spans are given: the mark of a cut tag, and Zipkin's way of
+//! Options of the builder that change what spans are given: the mark of a truncated tag, and Zipkin's way of
 //! calls.
 
+use std::backtrace::Backtrace;
 use std::collections::HashMap;
 use std::sync::mpsc::{Sender, channel};
 
@@ -274,9 +275,13 @@ fn an_error_is_logged_with_its_call_stack_where_an_option_says_so() {
         .into_iter()
         .map(|span| span.logs[0].fields.iter().find(|(key, _)| key == "stack").cloned())
         .collect();
+    // Some linkers leave no names in a program without debug information.
+    let here = "an_error_is_logged_with_its_call_stack";
+    let is_named = Backtrace::force_capture().to_string().contains(here);
     for stack in &stacks[..3] {
         let Some((_, Value::Str(stack))) = stack else { panic!("no stack: {stack:?}") };
-        assert!(stack.contains("an_error_is_logged_with_its_call_stack"), "{stack}");
+        assert_eq!(stack.contains(here), is_named, "{stack}");
+        assert!(stack.lines().count() > 3, "{stack}");
         assert!(stack.len() <= 4096, "{} bytes", stack.len());
     }
     assert_eq!(stacks[3], None, "by default there is none");
