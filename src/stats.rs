@@ -328,17 +328,24 @@ pub struct FlushReport {
     pub complete: bool,
     /// The duration of the call.
     pub took: Duration,
+    /// The number of spans that destinations beside the first one have dropped: the accounting is that of the
+    /// first one. [`Tracer::destination_stats`](crate::Tracer::destination_stats) says which and why.
+    pub dropped_by_others: u64,
 }
 
 impl FlushReport {
     pub(crate) const fn new(stats: Stats, complete: bool, took: Duration) -> Self {
-        Self { stats, complete, took }
+        Self { stats, complete, took, dropped_by_others: 0 }
     }
 }
 
 impl fmt::Display for FlushReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.complete { "complete" } else { "INCOMPLETE, out of time" };
-        write!(f, "{word} after {:?}: {}", self.took, self.stats)
+        write!(f, "{word} after {:?}: {}", self.took, self.stats)?;
+        if self.dropped_by_others > 0 {
+            write!(f, "; {} dropped by other destinations", self.dropped_by_others)?;
+        }
+        Ok(())
     }
 }

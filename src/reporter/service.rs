@@ -89,6 +89,11 @@ impl ReporterService {
         self.counts.iter().map(|counts| counts.read()).collect()
     }
 
+    /// Returns how many spans the destinations beside the first one have dropped.
+    pub(crate) fn dropped_by_others(&self) -> u64 {
+        self.counts.iter().skip(1).map(|counts| counts.read().dropped.total()).sum()
+    }
+
     /// Sends all spans that were finished before the call. Returns whether that was done in time.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         self.call(Command::Flush, timeout)

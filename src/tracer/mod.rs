@@ -465,7 +465,10 @@ impl Shared {
         {
             metrics.publish();
         }
-        FlushReport::new(stats, if alone { stats.queued == 0 } else { responded }, took)
+        let complete = if alone { stats.queued == 0 } else { responded };
+        let dropped_by_others =
+            self.reporter.as_ref().map_or(0, ReporterService::dropped_by_others);
+        FlushReport { dropped_by_others, ..FlushReport::new(stats, complete, took) }
     }
 
     /// Returns the report for the case that no thread could be started.

@@ -231,7 +231,9 @@ fn the_counts_of_each_destination_are_shown_by_cause() {
     let builder = builder().logger(NullLogger).destination(good).add_destination(bad);
     let (tracer, closer) = builder.build().unwrap();
     finish_spans(&tracer, 2);
-    assert!(closer.close(SOON).complete);
+    let report = closer.close(SOON);
+    assert!(report.complete && report.to_string().ends_with("; 2 dropped by other destinations"));
+    assert_eq!((report.stats.dropped.total(), report.dropped_by_others), (0, 2), "{report}");
     assert_eq!(own(&tracer, "good").to_string(), "good: taken 2 = sent 2 + dropped 0 + queued 0");
     assert_eq!(
         own(&tracer, "bad").to_string(),
