@@ -1,6 +1,6 @@
 //! What extraction and injection cases have in common: header names, pairs, contexts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jaeger_client::propagation::{B3Format, HttpHeaders};
 use jaeger_client::{
@@ -83,7 +83,13 @@ impl Names {
     }
 
     pub(crate) fn all(&self) -> [&str; 4] {
-        [&self.trace_context, &self.baggage_prefix, &self.debug, &self.baggage]
+        let [trace_context, debug, baggage] = self.names();
+        [trace_context, &self.baggage_prefix, debug, baggage]
+    }
+
+    /// Those that are no prefix.
+    fn names(&self) -> [&str; 3] {
+        [&self.trace_context, &self.debug, &self.baggage]
     }
 
     /// Converts them to the configuration of a tracer.
@@ -128,6 +134,23 @@ impl Format {
         })
     }
 
+    /// Returns whether a name is none of a header, or has two meanings: no tracer has such names here.
+    pub(crate) fn has_odd_names(&self) -> bool {
+        let (prefix, names) = match self {
+            Self::Headers { names, .. } => (&names.baggage_prefix, names.names().to_vec()),
+            Self::B3 { baggage_prefix } => (baggage_prefix, B3_NAMES.to_vec()),
+            Self::Binary => return false,
+        };
+        let lower = |name: &&str| name.to_ascii_lowercase();
+        let distinct: BTreeSet<_> = names.iter().map(lower).collect();
+        let begins = distinct.iter().any(|name| name.starts_with(&lower(&prefix.as_str())));
+        let is_odd = |name: &&str| name.is_empty() || !name.bytes().all(is_token);
+        begins
+            || distinct.len() < names.len()
+            || is_odd(&prefix.as_str())
+            || names.iter().any(is_odd)
+    }
+
     pub(crate) fn configure(&self, builder: TracerBuilder) -> TracerBuilder {
         match self {
             Self::Headers { names, .. } => builder.headers(names.config()),
@@ -135,6 +158,22 @@ impl Format {
             Self::Binary => builder,
         }
     }
+}
+
+/// The headers of B3, and the one of a debug id beside them.
+const B3_NAMES: [&str; 7] = [
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "jaeger-debug-id",
+];
+
+/// Returns whether a header's name may have the byte.
+pub(crate) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Extracts from HTTP headers, or from a text map.
@@ -173,6 +212,17 @@ pub(crate) fn pairs(object: &Value, key: &str) -> Result<Pairs, String> {
             _ => Err(format!("no pair of texts: {pair}")),
         })
         .collect()
+}
+
+/// The entries that a case shows by key, each a text or the description of one that is not UTF-8.
+pub(crate) fn shown_pairs(object: &Value, key: &str) -> Result<Vec<(String, Value)>, String> {
+    let read = |pair: &Value| match pair.as_array().map(Vec::as_slice) {
+        Some([Value::String(name), value]) if text_bytes(value).is_ok() => {
+            Ok((name.clone(), value.clone()))
+        }
+        _ => Err(format!("no pair of texts: {pair}")),
+    };
+    items(object, key)?.iter().map(read).collect()
 }
 
 /// Baggage by key; absent where there is none.

@@ -24,9 +24,13 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
         Ok(config) => config,
         Err(error) => {
             let (recorded, names) = (refused_by_go(case), named_by(&error));
-            let is_same = recorded.is_some_and(|name| names.contains(&name));
-            let names = if is_same { json!(recorded) } else { names.join(" ").into() };
-            checks.compare("error", &json!(recorded), &names);
+            // An error about several variables may be about any of them here.
+            let same = all_refused_by_go(case).into_iter().find(|name| names.contains(name));
+            let [recorded, names] = match same {
+                Some(name) => [json!(name), json!(name)],
+                None => [json!(recorded), names.join(" ").into()],
+            };
+            checks.compare("error", &recorded, &names);
             return Ok(());
         }
     };
@@ -187,11 +191,18 @@ fn is_about_sampling(case: &Value) -> bool {
     case["env"].as_object().is_some_and(|env| env.keys().any(|name| of_sampling(&name)))
 }
 
-/// The variable that Go's error names.
+/// The variable that Go's error names, the first one if there are several.
 fn refused_by_go(case: &Value) -> Option<&str> {
-    let error = case["expected"]["error"].as_str()?;
-    let mut words = error.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    words.find(|word| word.starts_with("JAEGER_"))
+    all_refused_by_go(case).first().copied()
+}
+
+/// The variables that Go's error is about: one of which it shows the value, or two that belong together.
+fn all_refused_by_go(case: &Value) -> Vec<&str> {
+    let error = case["expected"]["error"].as_str().unwrap_or_default();
+    // What follows is a value, which may name anything.
+    let (message, _) = error.split_once('=').unwrap_or((error, ""));
+    let words = message.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("JAEGER_")).collect()
 }
 
 /// Returns whether Go takes an entry without `=` or a reference without a default for one with it.
@@ -220,6 +231,12 @@ fn is_socket(case: &Value) -> bool {
 /// Returns whether nothing can be wrong with the value: any other may be refused here.
 fn is_plain(name: &str, value: &str) -> bool {
     let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    // One that ends with a digit may be no address.
+    let is_host = |host: &str| {
+        let is_label = |label: &str| is_name(label) && (1..64).contains(&label.len());
+        let is_number = host.ends_with(|c: char| c.is_ascii_digit());
+        host.split('.').all(is_label) && host.len() < 254 && !is_number
+    };
     match name {
         "JAEGER_AGENT_PORT" => value.parse::<u16>().is_ok_and(|port| port > 0),
         "JAEGER_REPORTER_MAX_QUEUE_SIZE" => {
@@ -230,9 +247,16 @@ fn is_plain(name: &str, value: &str) -> bool {
         }
         "JAEGER_SAMPLING_ENDPOINT" | "JAEGER_ENDPOINT" => {
             let rest = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://"));
-            rest.and_then(|rest| rest.split(['/', ':']).next()).is_some_and(is_name)
+            rest.is_some_and(|rest| {
+                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
+                let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+                is_host(host) && is_port && path.split('/').all(is_name)
+            })
         }
-        "JAEGER_AGENT_HOST" => is_name(value) && !value.ends_with(|c: char| c.is_ascii_digit()),
+        "JAEGER_AGENT_HOST" => is_host(value),
+        // Go does not read it.
+        "JAEGER_PROPAGATION" => false,
         "JAEGER_TAGS" => value.split([',', '=', ' ']).all(is_name),
         _ => is_name(value),
     }
@@ -241,15 +265,20 @@ fn is_plain(name: &str, value: &str) -> bool {
 /// Returns whether this client refuses what Go reads, and some variable is such that it may.
 fn is_refused_here(case: &Value, at: &Difference) -> bool {
     let names = at.got.as_str().unwrap_or_default();
-    let mut variables = case["env"].as_object().into_iter().flatten();
-    let may_refuse = present(&case["expected"], "sampler_error").is_some()
-        || variables
-            .any(|(name, value)| !is_plain(name, value.as_str().unwrap_or_default().trim()));
+    let has_no_sampler = present(&case["expected"], "sampler_error").is_some();
+    let may_refuse = |name: &str, raw: &str| {
+        !is_plain(name, raw) || (has_no_sampler && name.starts_with("JAEGER_SAMPLER_"))
+    };
+    let is_wrong = |name| case["env"][name].as_str().is_some_and(|raw| may_refuse(name, raw));
+    // Of a host with a port and a port beside it, the port is one too many.
+    let is_refused = |name| {
+        let is_second = name == "JAEGER_AGENT_PORT" && is_set(case, name);
+        is_wrong(name) || (is_second && is_wrong("JAEGER_AGENT_HOST"))
+    };
     at.place == "error"
         && case["expected"]["error"].is_null()
         && !is_disabled(case)
-        && may_refuse
-        && names.split(' ').all(|name| is_set(case, name))
+        && names.split(' ').all(is_refused)
 }
 
 /// Returns whether Go refuses the variable, and this client reads it.
@@ -288,6 +317,11 @@ pub(crate) const RULES: &[Rule] = &[
         let url = format!("http://{given}");
         let is_url = at.got.as_str().is_some_and(|got| got.starts_with(&url) || manager == given);
         at.place == SAMPLING_URL && !given.is_empty() && !given.contains("://") && is_url
+    }),
+    (deviations::OTHER_CLIENTS, |case, at| {
+        let path = value(case, "JAEGER_SAMPLER_SAMPLING_PATH");
+        let is_at_path = at.got.as_str().is_some_and(|got| got.ends_with(path));
+        at.place == SAMPLING_URL && !path.is_empty() && is_at_path
     }),
     (deviations::BRACKETED_AGENT, |case, at| {
         let host = value(case, "JAEGER_AGENT_HOST").trim_matches(['[', ']']);

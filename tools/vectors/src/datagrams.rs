@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 
 use jaeger_client::encoding::BatchView;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::datagrams_made;
 use crate::deviations::{self, Rule};
@@ -177,27 +177,41 @@ pub(crate) const RULES: &[Rule] = &[
     (deviations::AT_LEAST_A_MICROSECOND, |case, at| at.recorded == 0 && is_duration_here(case, at)),
     (deviations::STORABLE_TIMES, |case, at| {
         let is_time = ["/startTime", "/timestamp"].iter().any(|time| at.place.ends_with(time));
-        let is_moved = is_time && at.recorded.as_i64() < Some(0) && at.got == 0;
-        is_moved || is_duration_here(case, at)
+        let recorded = at.recorded.as_i64().map(i128::from);
+        let is_early = recorded < Some(0) && at.got == 0;
+        let is_late = recorded > Some(LATEST) && at.got == json!(LATEST);
+        (is_time && (is_early || is_late)) || is_duration_here(case, at)
     }),
-    (deviations::FINITE_DOUBLES, |_, at| {
-        let is_word = ["+Inf", "-Inf", "NaN"].iter().any(|word| at.got == *word);
-        let bits = at.recorded.as_str().and_then(|bits| u64::from_str_radix(bits, 16).ok());
-        let is_double = at.place.ends_with("/bits")
-            && bits.is_some_and(|bits| !f64::from_bits(bits).is_finite());
-        at.is_in("made") && (is_word && at.recorded.is_null() || is_double && at.got.is_null())
+    (deviations::FINITE_DOUBLES, |_, at| at.is_in("made") && is_word_of_double(at)),
+    (deviations::NAMES_WITHOUT_CONTROLS, |_, at| {
+        let name = at.recorded.as_str().unwrap_or_default();
+        at.place == "made/serviceName" && at.got == name.replace(char::is_control, "\u{fffd}")
     }),
 ];
 
-/// Returns whether it is the duration of a span whose end stays where it is, if that is not before
-/// 1970 too, and which takes a microsecond at least.
+/// Returns whether a double that is infinite or no number became its word.
+pub(crate) fn is_word_of_double(at: &Difference) -> bool {
+    let is_word = ["+Inf", "-Inf", "NaN"].iter().any(|word| at.got == *word);
+    let bits = at.recorded.as_str().and_then(|bits| u64::from_str_radix(bits, 16).ok());
+    let is_double =
+        at.place.ends_with("/bits") && bits.is_some_and(|bits| !f64::from_bits(bits).is_finite());
+    (is_word && at.recorded.is_null()) || (is_double && at.got.is_null())
+}
+
+/// The last microsecond that is sent as a start: in 2262, two before 63 bits of nanoseconds end.
+const LATEST: i128 = 9_223_372_036_854_773;
+
+/// Returns whether it is the duration of a span whose start and end stay where they are, as far as they can
+/// be stored, and which takes a microsecond at least.
 fn is_duration_here(case: &Value, at: &Difference) -> bool {
     let span = at.place.strip_prefix("made/spans/").and_then(|rest| rest.strip_suffix("/duration"));
     let Some(number) = span.and_then(|number| number.parse::<usize>().ok()) else { return false };
-    let span = &case["thrift_batch"]["spans"][number];
-    let (Ok(start), Ok(duration)) = (integer(span, "startTime"), integer(span, "duration")) else {
+    let span = &case["input"]["spans"][number];
+    let (Ok(start), Ok(duration)) = (integer(span, "start_unix_ns"), integer(span, "duration_ns"))
+    else {
         return false;
     };
-    let retained = (start + duration).max(0) - start.max(0);
+    let nanos = |time: i128| time.clamp(0, i128::from(i64::MAX) - 2_000);
+    let retained = (nanos(start + duration) - nanos(start)) / 1_000;
     at.got.as_i64().map(i128::from) == Some(retained.max(1))
 }

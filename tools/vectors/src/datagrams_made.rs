@@ -30,7 +30,8 @@ pub(crate) fn run(
         items(input, "spans")?.iter().map(|span| Made::read(span).transpose()).collect();
     let process = fields(member(model, "process")?, "tags", false)?;
     let service = String::from_utf8(string(&model["process"]["serviceName"])?).ok();
-    let service = service.filter(|name| !name.is_empty());
+    // None that is blank names a service here.
+    let service = service.filter(|name| !name.trim().is_empty());
     let (Some(spans), Some(process), Some(service)) = (spans, process, service) else {
         return Ok(());
     };

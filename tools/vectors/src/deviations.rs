@@ -28,6 +28,13 @@ deviations! {
         "an operation without a rate spoils the answer, not the process";
     RATE_REFUSED: "18.24", "a rate out of range is refused, whatever is in force";
     ONE_BURST: "18.25", "after a pause one full bucket passes, not two";
+    CREDIT_WITHIN_LIMITS: "balance", "a balance is from 0 up to 1,000";
+    NAMES_WITHOUT_CONTROLS: "service", "a service's name has no control characters";
+    BAGGAGE_BOUNDED: "bounded", "180 items and 8,192 bytes of baggage are read, the rest is counted";
+    ASCII_HEADER_NAMES: "ascii", "only letters of ASCII are the same in capitals in headers' names";
+    NAMES_REFUSED: "names", "a header's name that is none, or has two meanings, is refused";
+    OTHER_CLIENTS: "others", "variables of the other clients are read too";
+    FINITE_BALANCE: "overflow", "a bucket's balance is finite, however much it could hold";
     ZERO_IS_NONE: "18.25", "no traces a second are none";
     NEGATIVE_RATE: "18.25", "a negative rate is refused";
     ANY_RATE: "18.25", "traces a second are any number from 0";

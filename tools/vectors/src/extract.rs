@@ -2,7 +2,7 @@
 
 use jaeger_client::encoding::ValueView;
 use jaeger_client::sampler::ConstSampler;
-use jaeger_client::{FinishedSpan, SpanContext};
+use jaeger_client::{FinishedSpan, InMemoryReporter, SpanContext};
 use serde_json::{Map, Value, json};
 
 use crate::carrier::{Format, Names, Pairs, baggage_shown, extract, pairs};
@@ -36,11 +36,27 @@ impl Carrier {
 
     /// Returns what in it this client reads in its own way.
     fn deviations(&self) -> Vec<Deviation> {
-        match &self.format {
+        let mut found = match &self.format {
             Format::Headers { http, names } => headers_deviate(*http, names, &self.pairs),
             Format::B3 { baggage_prefix } => b3_deviates(baggage_prefix, &self.pairs),
             Format::Binary => Vec::new(),
+        };
+        let is_other = |letter: char| !letter.is_ascii() && letter.is_uppercase();
+        if self.pairs.iter().any(|(key, _)| key.contains(is_other)) {
+            found.push(deviations::ASCII_HEADER_NAMES);
         }
+        // One header may have several items.
+        let items = |(_, value): &(String, String)| 1 + value.matches([',', '%']).count();
+        let bytes = |(key, value): &(String, String)| key.len() + value.len();
+        if self.pairs.iter().map(items).sum::<usize>() > 180
+            || self.pairs.iter().map(bytes).sum::<usize>() + self.bytes.len() > 8_192
+        {
+            found.push(deviations::BAGGAGE_BOUNDED);
+        }
+        if self.format.has_odd_names() {
+            found.push(deviations::NAMES_REFUSED);
+        }
+        found
     }
 }
 
@@ -106,8 +122,16 @@ fn as_utf8(text: &mut Value, checks: &mut Checks) -> Result<(), String> {
 
 /// Returns this client's result for the carrier.
 fn extracted(carrier: &Carrier) -> Result<Value, String> {
-    let builder = client::builder("vectors").sampler(ConstSampler::new(false));
-    let (tracer, closer, reporter) = client::in_memory(carrier.format.configure(builder))?;
+    // The tag of a debug id is compared as the span was given it.
+    let builder = client::builder("vectors")
+        .sampler(ConstSampler::new(false))
+        .max_tag_value_length(usize::MAX);
+    let reporter = InMemoryReporter::new();
+    let built = carrier.format.configure(builder).in_memory(&reporter).build();
+    let (tracer, closer) = match built {
+        Err(_) if carrier.format.has_odd_names() => return Ok(json!({"refused": true})),
+        built => built.map_err(client::refused)?,
+    };
     let pairs = carrier.pairs.clone();
     let extracted = match &carrier.format {
         Format::Headers { http, .. } => extract(&tracer, *http, pairs),
@@ -212,6 +236,7 @@ fn b3_deviates(baggage_prefix: &str, pairs: &Pairs) -> Vec<Deviation> {
         || named("x-b3-sampled").any(|value| value.split(',').any(|value| value.trim() == "d"));
     let decision = debug || named("x-b3-sampled").next().is_some();
     [
+        (deviations::HEADER_NAMES_OF_ANY_CASE, baggage_prefix.contains(char::is_uppercase)),
         (deviations::B3_SINGLE, named("b3").next().is_some()),
         (deviations::B3_DEBUG, debug),
         (deviations::B3_NO_PARENT, named("x-b3-parentspanid").any(|value| value.trim().is_empty())),
@@ -248,6 +273,7 @@ const IDS: &str = "ok error context/trace_id_high context/trace_id_low context/s
                    context/firehose context/valid context/debug_id child/same_trace \
                    child/parent_id child/flags child/references child/debug_tag";
 const BAGGAGE: &str = "context/baggage child/baggage";
+const REFUSED: &str = "ok error context child refused";
 
 macro_rules! read_otherwise {
     ($($deviation:ident in $places:expr;)*) => {
@@ -255,6 +281,14 @@ macro_rules! read_otherwise {
             (deviations::NEGATIVE_LENGTH, |case, at| {
                 let panics = present(&case["expected"], "go_panics").is_some();
                 panics && (at.place != "error" || at.got == "corrupted") && at.got != true
+            }),
+            (deviations::NAMES_REFUSED, |case, at| {
+                let is_refused = at.place == "refused" || at.got.is_null();
+                is_refused && is_read_otherwise(deviations::NAMES_REFUSED, case, at, REFUSED)
+            }),
+            (deviations::BAGGAGE_BOUNDED, |case, at| {
+                let why = deviations::BAGGAGE_BOUNDED;
+                at.got.is_null() && is_read_otherwise(why, case, at, BAGGAGE)
             }),
             $((deviations::$deviation, |case, at| {
                 is_read_otherwise(deviations::$deviation, case, at, $places)
@@ -266,6 +300,7 @@ macro_rules! read_otherwise {
 /// Why a context may be read otherwise than it was recorded.
 pub(crate) const RULES: &[Rule] = read_otherwise! {
     HEADER_NAMES_OF_ANY_CASE in CONTEXT;
+    ASCII_HEADER_NAMES in CONTEXT;
     B3_SINGLE in IDS;
     ONE_CONTEXT in IDS;
     HEX_FLAGS in FLAGS;

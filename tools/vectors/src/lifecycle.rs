@@ -14,7 +14,7 @@ use jaeger_client::{
 use serde_json::{Map, Value, json};
 
 use crate::carrier::{
-    Ids, Names, baggage, baggage_shown, entries, extract, injected, pairs, text_bytes,
+    Ids, Names, baggage, baggage_shown, extract, injected, pairs, shown_pairs, text_bytes,
 };
 use crate::client;
 use crate::datagrams_made::time;
@@ -70,7 +70,7 @@ fn recorded_step(step: &Value) -> Result<Value, String> {
         seen.extend(present(step, key).map(|value| (key.to_owned(), value.clone())));
     }
     if present(step, "result").is_some() {
-        seen.insert("result".to_owned(), entries(pairs(step, "result")?));
+        seen.insert("result".to_owned(), shown_pairs(step, "result")?.into_iter().collect());
     }
     if let Some(Value::Object(items)) =
         seen.get_mut("then").and_then(|then| then.get_mut("baggage"))

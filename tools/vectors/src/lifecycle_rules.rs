@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::carrier::{Names, pairs};
+use crate::carrier::{Names, pairs, shown_pairs, text_bytes};
+use crate::datagrams::is_word_of_double;
 use crate::deviations::{self, Deviation, Rule};
 use crate::extract::headers_deviate;
 use crate::inject::is_not_all_written;
@@ -124,11 +125,13 @@ pub(crate) const RULES: &[Rule] = &[
     }),
     (deviations::WRITTEN_AS_READ, |case, at| {
         let step = at.step().map(|step| &case["steps"][step]);
-        let written = step.and_then(|step| pairs(step, "result").ok()).unwrap_or_default();
-        let written = written.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
+        let written = step.and_then(|step| shown_pairs(step, "result").ok()).unwrap_or_default();
+        let bytes = |(key, value)| Some((key, text_bytes(&value).ok()?));
+        let written = written.into_iter().filter_map(bytes).collect();
         at.place.contains("/result/") && at.got.is_null() && is_not_all_written(&written)
     }),
     (deviations::WHOLE_CHARACTERS, |_, at| is_cut_between_characters(at)),
+    (deviations::FINITE_DOUBLES, |_, at| at.is_in("reported_spans") && is_word_of_double(at)),
     (deviations::DEBUG_TAG_AS_HEADER, |case, at| {
         let names = Names::read(&case["tracer"]).unwrap_or_default();
         is_of_spans(at, "tags")
@@ -244,6 +247,15 @@ pub(crate) const RULES: &[Rule] = &[
         let of = present(&case["tracer"], "throttler").map(responses).unwrap_or_default();
         is_of_sampling(at)
             && !of.iter().all(|response| is_list(&response["balances"], ["operation", "balance"]))
+    }),
+    (deviations::CREDIT_WITHIN_LIMITS, |case, at| {
+        let of = present(&case["tracer"], "throttler").map(responses).unwrap_or_default();
+        let mut balances =
+            of.iter().flat_map(|response| response["balances"].as_array().into_iter().flatten());
+        let is_beyond = |entry: &Value| {
+            entry["balance"].as_f64().is_some_and(|credit| !(0.0..=1_000.0).contains(&credit))
+        };
+        is_of_sampling(at) && balances.any(is_beyond)
     }),
     (deviations::ZERO_IS_NONE, |case, at| is_of_sampling(at) && has_zero_rate(case)),
     (deviations::HEX_FLAGS, |case, at| extracted(deviations::HEX_FLAGS, case, at)),

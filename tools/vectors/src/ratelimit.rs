@@ -109,7 +109,8 @@ fn guaranteed(input: &Value, steps: &[Value], checks: &mut Checks) -> Result<(),
         let by_share = by_share.is_ok_and(|sampler| sampler.is_sampled(id));
         let kind = if go.check(1.0, now) { Some("lowerbound") } else { None };
         let kind = if by_share { Some("probabilistic") } else { kind };
-        let by_go = tags(kind.map(|kind| (kind, rate.clamp(0.0, 1.0))));
+        // The sum of both zeros is the positive one, which Go's clamp gives.
+        let by_go = tags(kind.map(|kind| (kind, rate.clamp(0.0, 1.0) + 0.0)));
         compare(checks, number, &recorded(step)?, &got, &by_go);
     }
     Ok(())
@@ -258,6 +259,11 @@ pub(crate) const RULES: &[Rule] = &[
             || any_until(case, at, "lower_bound", none)
     }),
     (deviations::TIME_STANDS_STILL, |case, at| any_until(case, at, "advance_ns", |by| by < 0.0)),
+    (deviations::FINITE_BALANCE, |case, at| {
+        let overflows = |rate: f64| rate > f64::MAX.sqrt();
+        any_until(case, at, "max_traces_per_second", overflows)
+            || any_until(case, at, "max_balance", overflows)
+    }),
     (deviations::BUCKET_REFILLS, |case, at| any_until(case, at, "max_balance", |max| max <= 0.0)),
     (deviations::ONE_BURST, |case, at| any_until(case, at, "advance_ns", |by| by > 0.0)),
 ];

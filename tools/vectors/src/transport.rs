@@ -34,8 +34,14 @@ enum Step {
     Append {
         op_len: usize,
         span_size: usize,
+        /// How many spans the call sent or lost.
+        returned_spans: usize,
+        #[serde(default)]
+        error: String,
     },
-    Flush,
+    Flush {
+        returned_spans: usize,
+    },
     /// The reporter lost so many spans in all to its full queue.
     SetReporterQueueDrops {
         value: i64,
@@ -45,7 +51,7 @@ enum Step {
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let script = Script::read(case)?;
     for step in &script.steps {
-        if let Step::Append { op_len, span_size } = step {
+        if let Step::Append { op_len, span_size, .. } = step {
             let name = vec![b'x'; *op_len];
             checks.same("span size", span_size, &span(&name).encoded_len());
         }
@@ -70,6 +76,25 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
 impl Script {
     fn read(case: &Value) -> Result<Self, String> {
         Self::deserialize(member(case, "input")?).map_err(|error| error.to_string())
+    }
+
+    /// The lengths of names in the sender's buffer at the end, which the close here sends.
+    fn unsent(&self) -> Vec<usize> {
+        let mut names = Vec::new();
+        let mut done = 0;
+        for step in &self.steps {
+            match step {
+                // A span that is too large is lost at once.
+                Step::Append { error, .. } if error == "span is too large" => {}
+                Step::Append { op_len, returned_spans, .. } => {
+                    names.push(*op_len);
+                    done += returned_spans;
+                }
+                Step::Flush { returned_spans } => done += returned_spans,
+                Step::SetReporterQueueDrops { .. } => {}
+            }
+        }
+        names.split_off(done.min(names.len()))
     }
 
     /// Returns whether every span fits a packet together with the process.
@@ -191,7 +216,7 @@ impl Sender {
                     // The queue holds no more than one datagram.
                     client::wait_until("the queue", || self.tracer.stats().queue.spans == 0)?;
                 }
-                Step::Flush => {
+                Step::Flush { .. } => {
                     // Not all at once at the end: losses are reported as of now.
                     let report = self.tracer.flush(PATIENCE);
                     if !report.complete {
@@ -218,6 +243,13 @@ impl Sender {
         client::close(closer)?;
         for message in sent.try_iter() {
             datagrams.push(shown(&message, plugs)?);
+        }
+        let unsent = script.unsent();
+        if !unsent.is_empty()
+            && let Some(last) =
+                datagrams.pop_if(|last| last["operation_name_lengths"] == json!(unsent))
+        {
+            drop(last);
         }
         Ok(Ok(datagrams))
     }
