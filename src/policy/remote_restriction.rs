@@ -184,7 +184,9 @@ fn read(body: &[u8]) -> Result<HashMap<String, usize>, FetchError> {
     }
     let one = |entry: &Value| {
         let key = entry.get("baggageKey").and_then(Value::as_str);
-        let length = entry.get("maxValueLength").and_then(Value::as_u64);
+        // It has 32 bits where servers define it.
+        let length = entry.get("maxValueLength").and_then(Value::as_i64);
+        let length = length.and_then(|length| i32::try_from(length).ok());
         match (key, length.map(usize::try_from)) {
             (Some(key), Some(Ok(length))) => Ok((key.to_owned(), length)),
             _ => Err(FetchError::new(
@@ -222,6 +224,7 @@ mod tests {
             "[null]",
             r#"[{"baggageKey":"a"}]"#,
             r#"[{"baggageKey":"a","maxValueLength":-1}]"#,
+            r#"[{"baggageKey":"a","maxValueLength":2147483648}]"#,
             r#"[{"baggageKey":"a","maxValueLength":1.5}]"#,
             r#"[{"baggageKey":7,"maxValueLength":1}]"#,
             "[]x",

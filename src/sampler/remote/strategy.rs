@@ -61,6 +61,8 @@ fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Strateg
         number(of, "defaultSamplingProbability")?,
         number(of, "defaultLowerBoundTracesPerSecond")?,
     );
+    // Nothing follows from it, but another type than a number is an error, as in Go.
+    number(of, "defaultUpperBoundTracesPerSecond")?;
     let list = match member(of, "perOperationStrategies") {
         None => return Ok(strategies),
         Some(Value::Array(list)) => list,
@@ -242,6 +244,7 @@ mod tests {
             r#"{"probabilisticSampling":{"samplingRate":0.5}}x"#,
             r#"{"probabilisticSampling":{"samplingRate":0.5},"rateLimitingSampling":7}"#,
             r#"{"operationSampling":{"perOperationStrategies":{}}}"#,
+            r#"{"operationSampling":{"defaultUpperBoundTracesPerSecond":"5"}}"#,
             r#"{"operationSampling":{"perOperationStrategies":[7]}}"#,
             r#"{"operationSampling":{"perOperationStrategies":[{"operation":7}]}}"#,
         ] {

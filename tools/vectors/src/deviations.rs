@@ -40,6 +40,9 @@ deviations! {
     ANY_RATE: "18.25", "traces a second are any number from 0";
     BUCKET_REFILLS: "18.25", "a bucket that could hold nothing fills again";
     TIME_STANDS_STILL: "18.30", "time that runs backwards takes nothing away";
+    JSON_WITHIN_LIMITS: "json",
+        "JSON beyond 128 levels or 64-bit floats, or with half a surrogate pair, is refused";
+    REPEATED_MEMBERS: "repeated", "of a member that is repeated, in any case, one counts";
     ANY_STRATEGY_TYPE: "strategyType", "the kind follows from the members alone";
     WHOLE_CHARACTERS: "18.29", "texts are cut between characters";
     NO_NEGATIVE_DURATION: "18.30", "a duration is never negative";

@@ -1,12 +1,14 @@
 //! The remote sampler: its strategies after a sequence of responses.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jaeger_client::sampler::{
     ConstSampler, FetchError, ProbabilisticSampler, RateLimitingSampler, RemoteSampler, Rule,
     Sampler, SamplerStatus, StrategySource,
 };
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
 use crate::client::refused;
@@ -117,18 +119,98 @@ fn found<'a>(of: &'a Value, path: &str) -> &'a Value {
     })
 }
 
-/// Returns whether a response up to the place is such.
-fn responded(case: &Value, at: &Difference, is_such: impl Fn(&Value) -> bool) -> bool {
+/// The responses up to the place.
+fn bodies<'c>(case: &'c Value, at: &Difference) -> impl Iterator<Item = &'c str> {
     let until = at.step().unwrap_or_default() + 1;
     let steps = case["steps"].as_array().into_iter().flatten().take(until);
-    let mut bodies = steps.filter_map(|step| step["body"].as_str());
-    bodies.any(|body| is_such(&serde_json::from_str(body).unwrap_or_default()))
+    steps.filter_map(|step| step["body"].as_str())
+}
+
+/// Returns whether a response up to the place is such.
+fn responded(case: &Value, at: &Difference, is_such: impl Fn(&Value) -> bool) -> bool {
+    bodies(case, at).any(|body| is_such(&serde_json::from_str(body).unwrap_or_default()))
+}
+
+/// Whether a member's name is repeated in its object, in any case and with letters that become
+/// ASCII in capitals, which Go takes for the same.
+struct Repeats(bool);
+
+impl<'de> Deserialize<'de> for Repeats {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(FindRepeats)
+    }
+}
+
+struct FindRepeats;
+
+impl<'de> Visitor<'de> for FindRepeats {
+    type Value = Repeats;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Repeats, A::Error> {
+        let (mut names, mut is_found) = (BTreeSet::new(), false);
+        while let Some((name, within)) = members.next_entry::<String, Repeats>()? {
+            is_found |= within.0 || name.contains(['\u{17f}', '\u{212a}']);
+            is_found |= !names.insert(name.to_lowercase());
+        }
+        Ok(Repeats(is_found))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Repeats, A::Error> {
+        let mut is_found = false;
+        while let Some(within) = elements.next_element::<Repeats>()? {
+            is_found |= within.0;
+        }
+        Ok(Repeats(is_found))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Repeats, E> {
+        Ok(Repeats(false))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Repeats, E> {
+        Ok(Repeats(false))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Repeats, E> {
+        Ok(Repeats(false))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Repeats, E> {
+        Ok(Repeats(false))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Repeats, E> {
+        Ok(Repeats(false))
+    }
+
+    fn visit_unit<E>(self) -> Result<Repeats, E> {
+        Ok(Repeats(false))
+    }
 }
 
 const LIMIT: &str = "rateLimitingSampling/maxTracesPerSecond";
 
 /// Why a sampler may be another than it was recorded.
 pub(crate) const RULES: &[deviations::Rule] = &[
+    (deviations::JSON_WITHIN_LIMITS, |case, at| {
+        let steps = case["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+        // What is no JSON to serde_json is no response here; Go says which of it is one.
+        let is_read_by_go = |step: &Value| {
+            let queries = &step["metrics_delta"]["jaeger.tracer.sampler_queries|result=ok"];
+            let body = step["body"].as_str().unwrap_or_default();
+            queries == 1 && serde_json::from_str::<Value>(body).is_err()
+        };
+        let until = at.step().map_or(0, |step| step + 1);
+        steps.iter().take(until).any(is_read_by_go)
+    }),
+    (deviations::REPEATED_MEMBERS, |case, at| {
+        bodies(case, at)
+            .any(|body| serde_json::from_str::<Repeats>(body).is_ok_and(|repeats| repeats.0))
+    }),
     (deviations::OPERATION_WITHOUT_RATE, |case, at| {
         let refused = match at.got.get("jaeger.tracer.sampler_updates|result=err") {
             Some(count) => count == 1,
