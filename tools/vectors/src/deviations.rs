@@ -43,6 +43,8 @@ deviations! {
     JSON_WITHIN_LIMITS: "json",
         "JSON beyond 128 levels or 64-bit floats, or with half a surrogate pair, is refused";
     REPEATED_MEMBERS: "repeated", "of a member that is repeated, in any case, one counts";
+    FORWARDED_AS_FOUND: "forwarded",
+        "a context without ids is written without them, and with its debug id";
     ANY_STRATEGY_TYPE: "strategyType", "the kind follows from the members alone";
     WHOLE_CHARACTERS: "18.29", "texts are cut between characters";
     NO_NEGATIVE_DURATION: "18.30", "a duration is never negative";

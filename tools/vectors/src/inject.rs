@@ -17,7 +17,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     only(input, INPUT)?;
     let (format, ids, baggage) = (Format::read(input)?, Ids::read(input)?, baggage(input)?);
     let expected = member(case, "expected")?;
-    let got = written(&format, &context(&ids, &baggage)?)?;
+    let got = written(&format, &made_with(&ids, &baggage)?)?;
     let (Some(hex), Some(begins)) = (got["hex"].as_str(), present(expected, "prefix_hex")) else {
         let mut recorded = expected.clone();
         if present(expected, "carrier").is_some() {
@@ -46,8 +46,8 @@ fn written(format: &Format, context: &SpanContext) -> Result<Value, String> {
     })
 }
 
-/// The context to inject. Setting an empty item removes it, so one with such an item is extracted.
-fn context(ids: &Ids, baggage: &Baggage) -> Result<SpanContext, String> {
+/// A context made by hand. Setting an empty item removes it, so one with such an item is extracted.
+pub(crate) fn made_with(ids: &Ids, baggage: &Baggage) -> Result<SpanContext, String> {
     let not_utf8 = |_| String::from("baggage that is not UTF-8");
     let text = |value: &Vec<u8>| String::from_utf8(value.clone()).map_err(not_utf8);
     if baggage.values().any(Vec::is_empty) {

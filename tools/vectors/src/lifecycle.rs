@@ -18,6 +18,7 @@ use crate::carrier::{
 };
 use crate::client;
 use crate::datagrams_made::time;
+use crate::inject::made_with;
 use crate::json::{boolean, integer, items, member, only, present, string, text, text_or_hex};
 use crate::lifecycle_options::{DebugThrottling, Options, Response};
 use crate::lifecycle_samplers::{self, PROBE, Probed};
@@ -239,11 +240,7 @@ impl Client {
         match call {
             "new_context" => {
                 let flags = u8::from(boolean(step, "sampled")?);
-                let mut made = Ids { flags, ..Ids::read(step)? }.context();
-                for (key, value) in baggage(step)? {
-                    let value = str::from_utf8(&value).map_err(|_| "baggage that is not UTF-8")?;
-                    made = made.with_baggage_item(&key, value);
-                }
+                let made = made_with(&Ids { flags, ..Ids::read(step)? }, &baggage(step)?)?;
                 self.contexts.insert(text(step, "context")?.to_owned(), made);
                 return Ok(json!({}));
             }

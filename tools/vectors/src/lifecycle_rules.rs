@@ -130,6 +130,16 @@ pub(crate) const RULES: &[Rule] = &[
         let written = written.into_iter().filter_map(bytes).collect();
         at.place.contains("/result/") && at.got.is_null() && is_not_all_written(&written)
     }),
+    (deviations::FORWARDED_AS_FOUND, |case, at| {
+        let names = Names::read(&case["tracer"]).unwrap_or_default();
+        let header = at.place.split_once("/result/").map(|(_, header)| header);
+        let recorded = at.recorded.as_str().and_then(|text| text.split_once(':'));
+        let is_without_ids = recorded.is_some_and(|(id, _)| id.bytes().all(|digit| digit == b'0'));
+        let is_left_out = at.got.is_null() && is_without_ids;
+        let is_forwarded = at.recorded.is_null() && at.got.is_string();
+        (header == Some(&names.trace_context) && is_left_out)
+            || (header == Some(&names.debug) && is_forwarded)
+    }),
     (deviations::WHOLE_CHARACTERS, |_, at| is_cut_between_characters(at)),
     (deviations::FINITE_DOUBLES, |_, at| at.is_in("reported_spans") && is_word_of_double(at)),
     (deviations::DEBUG_TAG_AS_HEADER, |case, at| {

@@ -20,7 +20,7 @@ use crate::report::{Checks, Difference};
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let input = member(case, "input")?;
     let max = present(input, "max_operations");
-    let max = max.map_or(Ok(MAX_OPERATIONS), |_| int::<usize>(input, "max_operations"))?;
+    let max = max.map_or(Ok(MAX_OPERATIONS), |_| int::<i64>(input, "max_operations"))?;
     let late =
         present(input, "late_binding").map_or(Ok(false), |_| boolean(input, "late_binding"))?;
     let initial = member(input, "initial")?;
@@ -37,6 +37,8 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
         }
         other => return Err(format!("no case begins with a sampler of type {other:?}")),
     };
+    // A number below zero means the default, as 0 does.
+    let max = usize::try_from(max).unwrap_or(0);
     let own = builder.max_operations(max).late_binding(late).build().map_err(refused)?;
     let mut before = own.status();
     for (number, step) in items(case, "steps")?.iter().enumerate() {
@@ -108,7 +110,7 @@ impl StrategySource for Responses {
 }
 
 /// The default options of the recorded cases.
-const MAX_OPERATIONS: usize = 50;
+const MAX_OPERATIONS: i64 = 50;
 
 /// The member at a path of names, each in any case; null if there is none.
 fn found<'a>(of: &'a Value, path: &str) -> &'a Value {

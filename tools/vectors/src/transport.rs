@@ -75,7 +75,21 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
 
 impl Script {
     fn read(case: &Value) -> Result<Self, String> {
-        Self::deserialize(member(case, "input")?).map_err(|error| error.to_string())
+        let mut script = Self::deserialize(member(case, "input")?).map_err(|e| e.to_string())?;
+        script.lose_early();
+        Ok(script)
+    }
+
+    /// Moves losses to before the spans that are only buffered: they are reported as of the next datagram.
+    fn lose_early(&mut self) {
+        let is_only_buffered = |step: &Step| matches!(step, Step::Append { returned_spans: 0, .. });
+        for at in 0..self.steps.len() {
+            if matches!(self.steps[at], Step::SetReporterQueueDrops { .. }) {
+                let before = self.steps[..at].iter().rposition(|step| !is_only_buffered(step));
+                let first = before.map_or(0, |before| before + 1);
+                self.steps[first..=at].rotate_right(1);
+            }
+        }
     }
 
     /// The lengths of names in the sender's buffer at the end, which the close here sends.
