@@ -3,18 +3,17 @@
 //! First the recorded model is written with the client's writers. Then, if a case describes how the spans were
 //! made, the same spans are made with the tracer and compared with the model's bytes.
 
-use std::net::Ipv4Addr;
-
 use jaeger_client::encoding::BatchView;
 use serde_json::{Value, json};
 
 use crate::datagrams_made;
+use crate::datagrams_zipkin::is_converted_otherwise;
 use crate::deviations::{self, Rule};
-use crate::json::{bits, bytes, int, integer, items, member, present, text_or_hex, to_hex};
+use crate::json::{bytes, int, integer, items, member, present, to_hex};
 use crate::lifecycle_rules::is_cut_between_characters;
 use crate::model::{Batch, stats};
 use crate::report::{Checks, Difference};
-use crate::value::{TypedValue, lacks_values};
+use crate::value::lacks_values;
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let recorded = member(case, "thrift_batch")?;
@@ -102,74 +101,9 @@ fn zipkin(
     Ok(())
 }
 
-/// Why a Zipkin body may be another: Go converts the values that the application gave, this client
-/// canonical bytes, which do not have unsigned numbers, 32-bit floats, times in
-/// nanoseconds, or how a span was started.
-fn is_converted_otherwise(case: &Value, at: &Difference) -> bool {
-    let max = case["input"]["max_tag_value_length"]
-        .as_u64()
-        .map_or(256, |max| if max == 0 { 256 } else { max });
-    let spans = case["input"]["spans"].as_array();
-    // Separators of lines, and characters that are cut within.
-    let is_ascii = |of: &Value, key| text_or_hex(of, key).is_ok_and(|text| text.is_ascii());
-    let is_text_lost = |tags: &Value| {
-        tags.as_array().into_iter().flatten().any(|tag| {
-            let is_text =
-                matches!(TypedValue::read(tag), Ok(TypedValue::Text(text)) if !text.is_ascii());
-            is_text || !is_ascii(tag, "key")
-        })
-    };
-    let process = case["thrift_batch"]["process"]["tags"].as_array().into_iter().flatten();
-    let mut addresses = process.filter(|tag| tag["key"] == "ip");
-    let is_address = |tag: &Value| {
-        let address = tag["vStr"].as_str().and_then(|text| text.parse::<Ipv4Addr>().ok());
-        address.is_some_and(|address| !address.is_unspecified())
-    };
-    let has_odd_address = addresses.any(|tag| !is_address(tag));
-    // The recorded host's address is a tag, which may be cut.
-    at.place == "zipkin"
-        && (max < 8
-            || has_odd_address
-            || spans.into_iter().flatten().any(|span| {
-                let logs = span["logs"].as_array().into_iter().flatten();
-                let mut fields = logs
-                    .clone()
-                    .map(|log| &log["fields"])
-                    .chain([&span["tags"], &case["thrift_batch"]["process"]["tags"]]);
-                let times = logs.map(|log| integer(log, "timestamp_unix_ns"));
-                let mut times =
-                    times.chain(["start_unix_ns", "duration_ns"].map(|key| integer(span, key)));
-                let is_server =
-                    |tag: &&Value| tag["key"] == "span.kind" && tag["value"] == "server";
-                let tags = span["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
-                let kind = tags.iter().rfind(|tag| tag["key"] == "span.kind");
-                let is_half = bits(span, "trace_id_low").is_ok_and(|low| low == 0);
-                let started = span["started_as_rpc_server"] == true;
-                is_half
-                    || !is_ascii(&span["operation"], "value")
-                    || kind.filter(is_server).is_some() != started
-                    || times.any(|time| time.is_ok_and(|nanos| nanos < 0 || nanos % 1000 != 0))
-                    || fields.any(|fields| is_text_lost(fields) || is_type_lost(fields))
-            }))
-}
-/// Returns whether a value among the tags is of a type that canonical bytes do not have, or means something
-/// to the conversion by its type.
-fn is_type_lost(tags: &Value) -> bool {
-    tags.as_array().into_iter().flatten().any(|tag| {
-        let key = tag["key"].as_str().unwrap_or_default();
-        let means = key.starts_with("peer.") || ["ip", "span.kind", "component"].contains(&key);
-        means
-            || match TypedValue::read(tag) {
-                Ok(TypedValue::Whole(whole)) => i64::try_from(whole).is_err(),
-                Ok(TypedValue::Float(_)) => true,
-                _ => tag["type"] == "object",
-            }
-    })
-}
-
 /// Why a Zipkin body may be another, and why a span that the tracer makes is not as recorded.
 pub(crate) const RULES: &[Rule] = &[
-    (deviations::CANONICAL_ZIPKIN, is_converted_otherwise),
+    (deviations::CANONICAL_ZIPKIN, |case, at| at.place == "zipkin" && is_converted_otherwise(case)),
     (deviations::WHOLE_CHARACTERS, |_, at| at.is_in("made") && is_cut_between_characters(at)),
     (deviations::NO_NEGATIVE_DURATION, |case, at| {
         at.recorded.as_i64() < Some(0) && is_duration_here(case, at)

@@ -9,6 +9,7 @@ mod client;
 mod config_env;
 mod datagrams;
 mod datagrams_made;
+mod datagrams_zipkin;
 mod described;
 mod deviations;
 mod extract;
