@@ -203,10 +203,17 @@ pub(crate) fn headers_deviate(http: bool, names: &Names, pairs: &Pairs) -> Vec<D
     if contexts.clone().count() > 1 || contexts.clone().any(|value| has_comma(value)) {
         found.push(deviations::ONE_CONTEXT);
     }
-    let is_digit = |flags: &str| flags.len() == 1 && flags.as_bytes()[0].is_ascii_digit();
-    let flags =
-        |value: &String| value.to_uppercase().replace("%3A", ":").rsplit(':').next().map(is_digit);
-    if contexts.clone().any(|value| flags(value) == Some(false)) {
+    // Any other flags are read alike, as a number or not at all.
+    let is_hex = |flags: &str| {
+        let is_digit = flags.len() == 1 && flags.as_bytes()[0].is_ascii_digit();
+        !is_digit && !flags.is_empty() && flags.bytes().all(|digit| digit.is_ascii_hexdigit())
+    };
+    let decoded = |value: &String| {
+        let mut scratch = Vec::new();
+        let decoded = if http { decoded(value, &mut scratch) } else { value.as_bytes() };
+        String::from_utf8_lossy(decoded).into_owned()
+    };
+    if contexts.clone().any(|value| decoded(value).rsplit(':').next().is_some_and(is_hex)) {
         found.push(deviations::HEX_FLAGS);
     }
     if named(&names.debug).next().is_some() && contexts.next().is_some() {
@@ -219,6 +226,21 @@ pub(crate) fn headers_deviate(http: bool, names: &Names, pairs: &Pairs) -> Vec<D
         found.push(deviations::TEXT_MAP_KEYS_RETAINED);
     }
     found
+}
+
+/// The bytes of a percent-encoded text; others as they are.
+fn decoded<'v>(text: &'v str, scratch: &'v mut Vec<u8>) -> &'v [u8] {
+    let mut parts = text.split('%');
+    scratch.extend(parts.next().unwrap_or_default().bytes());
+    for part in parts {
+        let Some(byte) = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        else {
+            return text.as_bytes();
+        };
+        scratch.push(byte);
+        scratch.extend(part[2..].bytes());
+    }
+    scratch
 }
 
 fn has_comma(value: &str) -> bool {
@@ -234,7 +256,11 @@ fn b3_deviates(baggage_prefix: &str, pairs: &Pairs) -> Vec<Deviation> {
     let twice = |key: &str| pairs().filter(|(other, _)| other == key).count() > 1;
     let debug = named("x-b3-flags").next().is_some()
         || named("x-b3-sampled").any(|value| value.split(',').any(|value| value.trim() == "d"));
-    let decision = debug || named("x-b3-sampled").next().is_some();
+    // A decision beside an id of a trace is that trace's.
+    let has_trace = named("x-b3-traceid").any(|id| id.bytes().any(|digit| digit != b'0'));
+    let has_span = named("x-b3-spanid").any(|id| id.bytes().any(|digit| digit != b'0'));
+    let is_alone = !has_trace || !has_span;
+    let decision = is_alone && (debug || named("x-b3-sampled").next().is_some());
     [
         (deviations::HEADER_NAMES_OF_ANY_CASE, baggage_prefix.contains(char::is_uppercase)),
         (deviations::B3_SINGLE, named("b3").next().is_some()),

@@ -88,14 +88,16 @@ fn has_zero_rate(case: &Value) -> bool {
 pub(crate) fn is_cut_between_characters(at: &Difference) -> bool {
     let Some(got) = at.got.as_str() else { return false };
     let hex = to_hex(got.as_bytes());
-    let recorded = match at.recorded.as_str() {
-        Some(text) => to_hex(text.trim_end_matches('\u{fffd}').as_bytes()),
-        None => at.recorded["hex"].as_str().unwrap_or_default().to_owned(),
+    let is_encoded = |text: &str| at.place.contains("/result/") && text.starts_with('%');
+    let rest = match at.recorded.as_str() {
+        // What is left of a character was replaced when it was read, or is encoded.
+        Some(text) => text
+            .strip_prefix(got)
+            .filter(|rest| is_encoded(rest) || rest.chars().all(|c| c == '\u{fffd}')),
+        None => at.recorded["hex"].as_str().and_then(|recorded| recorded.strip_prefix(&hex)),
     };
-    // No more than three bytes of a character are left without the fourth, each of which may be
-    // encoded.
-    let room = if at.place.contains("/result/") { 18 } else { 6 };
-    recorded.starts_with(&hex) && recorded.len() - hex.len() <= room
+    // No more than three bytes of a character are left without the fourth, in hex or encoded.
+    rest.is_some_and(|rest| (1..=9).contains(&rest.len()))
 }
 
 /// A difference in the tags or in the logs of the spans that were reported.
@@ -194,9 +196,13 @@ pub(crate) const RULES: &[Rule] = &[
             step["do"] != "start" && before.is_some_and(|before| before["do"] == "finish")
         };
         // To Go a span that was reported still shares the flags of its trace.
-        let later =
-            steps.iter().position(|step| step["do"] == "finish").map(|end| end + 1 < steps.len());
-        steps.iter().enumerate().any(ended) || (is_of_spans(at, "flags") && later == Some(true))
+        let end = steps.iter().position(|step| step["do"] == "finish").unwrap_or(steps.len());
+        let is_open = |step: &Value| step["then"]["final"] == false;
+        let may_change = |step: &Value| step["do"] == "enable_firehose" || is_open(step);
+        let is_changed = priorities(&steps[end..]).next().is_some()
+            || steps[end..].iter().any(may_change)
+            || steps[..end].iter().any(is_open);
+        steps.iter().enumerate().any(ended) || (is_of_spans(at, "flags") && is_changed)
     }),
     (deviations::SELF_WITH_IDS, |case, at| {
         let steps = until(case, at);
