@@ -163,10 +163,17 @@ pub(crate) const RULES: &[Rule] = &[
             Some((ids, flags)) => Some((ids.to_owned(), u64::from_str_radix(flags, 16).ok()?)),
             None => Some((String::new(), value.as_u64()?)),
         };
-        let recorded = flags(&at.recorded).filter(|(_, flags)| flags & 3 == 2);
+        let recorded = flags(&at.recorded).filter(|(_, flags)| flags & 2 == 2);
         let cleared = recorded.map(|(ids, flags)| (ids, flags & !2));
-        let priority = priorities(until(case, at)).next().is_some();
-        priority && cleared.is_some() && cleared == flags(&at.got)
+        let is_zero = |value| match value {
+            TypedValue::Whole(whole) => whole == 0,
+            TypedValue::Float(float) => float == 0.0,
+            TypedValue::Double(double) => double == 0.0,
+            _ => false,
+        };
+        // It stays cleared where a later priority samples without debugging.
+        let is_cleared = priorities(until(case, at)).any(|(value, ..)| is_zero(value));
+        is_cleared && cleared.is_some() && cleared == flags(&at.got)
     }),
     (deviations::EARLY_LOGS_RETAINED, |case, at| {
         let is_open = |step: &Value| step["then"]["final"] == false;
