@@ -72,6 +72,7 @@ fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Strateg
         let say = format!("{} operations, but {MAX_OPERATIONS} are accepted at most", list.len());
         return Err(StrategyError::Refused(say));
     }
+    let mut refused = None;
     for entry in list.iter().filter(|entry| !entry.is_null()) {
         let entry = object(entry, "a strategy of an operation")?;
         let operation = match member(entry, "operation") {
@@ -79,17 +80,23 @@ fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Strateg
             Some(Value::String(operation)) => operation,
             Some(_) => return Err(wrong("operation", "text")),
         };
-        let Some(probability) = part(entry, PROBABILISTIC)? else {
-            return Err(StrategyError::Refused(format!(
-                "operation {operation:?} has no {PROBABILISTIC}"
-            )));
-        };
-        strategies.operations.push((operation.to_owned(), number(probability, "samplingRate")?));
+        match part(entry, PROBABILISTIC)? {
+            Some(probability) => {
+                let rate = number(probability, "samplingRate")?;
+                strategies.operations.push((operation.to_owned(), rate));
+            }
+            // What follows may be malformed, which counts as another failure.
+            None => {
+                refused.get_or_insert_with(|| {
+                    format!("operation {operation:?} has no {PROBABILISTIC}")
+                });
+            }
+        }
     }
     if list.iter().any(Value::is_null) {
-        return Err(StrategyError::Refused("a strategy of an operation is null".to_owned()));
+        refused.get_or_insert_with(|| "a strategy of an operation is null".to_owned());
     }
-    Ok(strategies)
+    refused.map_or(Ok(strategies), |why| Err(StrategyError::Refused(why)))
 }
 
 /// Returns the member with that name, unless it is null; of several spellings, the last in lexical
@@ -247,6 +254,7 @@ mod tests {
             r#"{"operationSampling":{"defaultUpperBoundTracesPerSecond":"5"}}"#,
             r#"{"operationSampling":{"perOperationStrategies":[7]}}"#,
             r#"{"operationSampling":{"perOperationStrategies":[{"operation":7}]}}"#,
+            r#"{"operationSampling":{"perOperationStrategies":[{"operation":"a"},7]}}"#,
         ] {
             assert!(matches!(read(body.as_bytes()), Err(StrategyError::Unreadable(_))), "{body}");
         }

@@ -250,7 +250,8 @@ fn is_plain(name: &str, value: &str) -> bool {
             rest.is_some_and(|rest| {
                 let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
                 let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
-                let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+                let is_digits = port.bytes().all(|digit| digit.is_ascii_digit());
+                let is_port = is_digits && port.parse::<u16>().is_ok_and(|port| port > 0);
                 is_host(host) && is_port && path.split('/').all(is_name)
             })
         }
@@ -322,6 +323,12 @@ pub(crate) const RULES: &[Rule] = &[
         let path = value(case, "JAEGER_SAMPLER_SAMPLING_PATH");
         let is_at_path = at.got.as_str().is_some_and(|got| got.ends_with(path));
         at.place == SAMPLING_URL && !path.is_empty() && is_at_path
+    }),
+    (deviations::UNUSED_AGENT, |case, at| {
+        let host = case["env"]["JAEGER_AGENT_HOST"].as_str().unwrap_or_default();
+        let default = &shown(&Configuration::default())["sampler"]["sampling_server_url"];
+        let is_default = at.place == SAMPLING_URL && at.got == *default;
+        is_default && is_of_agent(case, at) && !is_plain("JAEGER_AGENT_HOST", host)
     }),
     (deviations::BRACKETED_AGENT, |case, at| {
         let host = value(case, "JAEGER_AGENT_HOST").trim_matches(['[', ']']);

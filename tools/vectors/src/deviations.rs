@@ -33,6 +33,7 @@ deviations! {
     BAGGAGE_BOUNDED: "bounded", "180 items and 8,192 bytes of baggage are read, the rest is counted";
     ASCII_HEADER_NAMES: "ascii", "only letters of ASCII are the same in capitals in headers' names";
     NAMES_REFUSED: "names", "a header's name that is none, or has two meanings, is refused";
+    UNUSED_AGENT: "unused", "an agent's host that is none, where no agent is used, gives no URL";
     OTHER_CLIENTS: "others", "variables of the other clients are read too";
     FINITE_BALANCE: "overflow", "a bucket's balance is finite, however much it could hold";
     ZERO_IS_NONE: "18.25", "no traces a second are none";
