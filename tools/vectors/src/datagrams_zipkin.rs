@@ -20,7 +20,7 @@ pub(crate) fn is_converted_otherwise(case: &Value) -> bool {
         || addresses.any(|tag| !is_address(tag["vStr"].as_str().unwrap_or_default()))
         // The process's tags are shown as they are cut, and are those of its first spans too.
         || entries(process).any(|tag| {
-            is_lost(tag, max) || is_meaning_lost(tag, max - 1) || may_be_widened(tag)
+            is_lost(tag, max) || is_meaning_lost(tag, max - 1) || may_be_converted(tag)
         })
         || entries(&case["input"]["spans"]).any(|span| is_span_lost(span, max))
 }
@@ -78,9 +78,14 @@ fn is_lost(tag: &Value, max: usize) -> bool {
     is_value_lost || text_or_hex(tag, "key").is_ok_and(|key| is_text_lost(&key, None))
 }
 
-/// Returns whether a double may have been given as one of 32 bits, which has fewer digits.
-fn may_be_widened(tag: &Value) -> bool {
-    let Ok(TypedValue::Double(double)) = TypedValue::read(tag) else { return false };
+/// Returns whether a tag of the process may have been given as another type: a double as one of 32
+/// bits, which has fewer digits, or a negative number as an unsigned one.
+fn may_be_converted(tag: &Value) -> bool {
+    let double = match TypedValue::read(tag) {
+        Ok(TypedValue::Double(double)) => double,
+        Ok(TypedValue::Whole(whole)) => return whole < 0,
+        _ => return false,
+    };
     #[expect(clippy::cast_possible_truncation, reason = "it is compared with what is left")]
     let narrow = double as f32;
     f64::from(narrow) == double && narrow.to_string() != double.to_string()
