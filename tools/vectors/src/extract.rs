@@ -46,7 +46,9 @@ impl Carrier {
             found.push(deviations::ASCII_HEADER_NAMES);
         }
         // One header may have several items.
-        let items = |(_, value): &(String, String)| 1 + value.matches([',', '%']).count();
+        let items = |(_, value): &(String, String)| {
+            1 + value.matches(',').count() + value.to_ascii_uppercase().matches("%2C").count()
+        };
         let bytes = |(key, value): &(String, String)| key.len() + value.len();
         if self.pairs.iter().map(items).sum::<usize>() > 180
             || self.pairs.iter().map(bytes).sum::<usize>() + self.bytes.len() > 8_192
@@ -205,8 +207,9 @@ pub(crate) fn headers_deviate(http: bool, names: &Names, pairs: &Pairs) -> Vec<D
     }
     // Any other flags are read alike, as a number or not at all.
     let is_hex = |flags: &str| {
-        let is_digit = flags.len() == 1 && flags.as_bytes()[0].is_ascii_digit();
-        !is_digit && !flags.is_empty() && flags.bytes().all(|digit| digit.is_ascii_hexdigit())
+        let has_letter = flags.bytes().any(|digit| digit.is_ascii_alphabetic());
+        let is_other = u64::from_str_radix(flags, 16).ok() != flags.parse::<u64>().ok();
+        (has_letter || is_other) && flags.bytes().all(|digit| digit.is_ascii_hexdigit())
     };
     let decoded = |value: &String| {
         let mut scratch = Vec::new();

@@ -7,7 +7,7 @@ use crate::datagrams::is_word_of_double;
 use crate::deviations::{self, Deviation, Rule};
 use crate::extract::headers_deviate;
 use crate::inject::is_not_all_written;
-use crate::json::{present, text, text_or_hex, to_hex};
+use crate::json::{from_hex, present, text, text_or_hex, to_hex};
 use crate::report::Difference;
 use crate::value::TypedValue;
 
@@ -87,17 +87,26 @@ fn has_zero_rate(case: &Value) -> bool {
 /// Returns whether the text ends between characters, where Go's ends within one.
 pub(crate) fn is_cut_between_characters(at: &Difference) -> bool {
     let Some(got) = at.got.as_str() else { return false };
-    let hex = to_hex(got.as_bytes());
-    let is_encoded = |text: &str| at.place.contains("/result/") && text.starts_with('%');
-    let rest = match at.recorded.as_str() {
-        // What is left of a character was replaced when it was read, or is encoded.
-        Some(text) => text
-            .strip_prefix(got)
-            .filter(|rest| is_encoded(rest) || rest.chars().all(|c| c == '\u{fffd}')),
-        None => at.recorded["hex"].as_str().and_then(|recorded| recorded.strip_prefix(&hex)),
+    let is_part = |bytes: &[u8]| {
+        let error = std::str::from_utf8(bytes).err();
+        error.is_some_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
     };
-    // No more than three bytes of a character are left without the fourth, in hex or encoded.
-    rest.is_some_and(|rest| (1..=9).contains(&rest.len()))
+    match at.recorded.as_str().map(|text| text.strip_prefix(got)) {
+        // What is left of a character was replaced when it was read, or is encoded.
+        Some(Some(rest)) if rest.starts_with('%') => {
+            let digits: String = rest.split('%').collect();
+            at.place.contains("/result/") && from_hex(&digits).is_some_and(|bytes| is_part(&bytes))
+        }
+        Some(Some(rest)) => {
+            (1..=3).contains(&rest.chars().count()) && rest.chars().all(|c| c == '\u{fffd}')
+        }
+        Some(None) => false,
+        None => {
+            let hex = to_hex(got.as_bytes());
+            let rest = at.recorded["hex"].as_str().and_then(|text| text.strip_prefix(&hex));
+            rest.and_then(from_hex).is_some_and(|bytes| is_part(&bytes))
+        }
+    }
 }
 
 /// A difference in the tags or in the logs of the spans that were reported.
@@ -135,12 +144,18 @@ pub(crate) const RULES: &[Rule] = &[
     (deviations::FORWARDED_AS_FOUND, |case, at| {
         let names = Names::read(&case["tracer"]).unwrap_or_default();
         let header = at.place.split_once("/result/").map(|(_, header)| header);
-        let recorded = at.recorded.as_str().and_then(|text| text.split_once(':'));
-        let is_without_ids = recorded.is_some_and(|(id, _)| id.bytes().all(|digit| digit == b'0'));
-        let is_left_out = at.got.is_null() && is_without_ids;
-        let is_forwarded = at.recorded.is_null() && at.got.is_string();
-        (header == Some(&names.trace_context) && is_left_out)
-            || (header == Some(&names.debug) && is_forwarded)
+        let step = at.step().map(|step| &case["steps"][step]);
+        let written = step.and_then(|step| shown_pairs(step, "result").ok()).unwrap_or_default();
+        let is_zero = |value: &Value| {
+            let id = value.as_str().and_then(|text| text.split_once(':'));
+            id.is_some_and(|(id, _)| id.bytes().all(|digit| digit == b'0'))
+        };
+        let is_without_ids =
+            written.iter().any(|(name, value)| *name == names.trace_context && is_zero(value));
+        let is_left_out = header == Some(&names.trace_context) && at.got.is_null();
+        let is_forwarded =
+            header == Some(&names.debug) && at.recorded.is_null() && at.got.is_string();
+        is_without_ids && (is_left_out || is_forwarded)
     }),
     (deviations::WHOLE_CHARACTERS, |_, at| is_cut_between_characters(at)),
     (deviations::FINITE_DOUBLES, |_, at| at.is_in("reported_spans") && is_word_of_double(at)),

@@ -261,8 +261,10 @@ pub(crate) const RULES: &[Rule] = &[
     (deviations::TIME_STANDS_STILL, |case, at| any_until(case, at, "advance_ns", |by| by < 0.0)),
     (deviations::FINITE_BALANCE, |case, at| {
         let overflows = |rate: f64| rate > f64::MAX.sqrt();
-        any_until(case, at, "max_traces_per_second", overflows)
-            || any_until(case, at, "max_balance", overflows)
+        let is_of_balance = ["sampled", "allowed", "tags", "balance"];
+        is_of_balance.iter().any(|part| at.place.contains(part))
+            && (any_until(case, at, "max_traces_per_second", overflows)
+                || any_until(case, at, "max_balance", overflows))
     }),
     (deviations::BUCKET_REFILLS, |case, at| any_until(case, at, "max_balance", |max| max <= 0.0)),
     (deviations::ONE_BURST, |case, at| any_until(case, at, "advance_ns", |by| by > 0.0)),

@@ -232,7 +232,7 @@ impl Sender {
                 Step::Append { op_len, .. } => {
                     self.append(b'x', *op_len);
                     self.buffered = true;
-                    // The queue holds no more than one datagram.
+                    // No span waits in the queue when the next one is appended.
                     client::wait_until("the queue", || self.tracer.stats().queue.spans == 0)?;
                 }
                 Step::Flush { .. } => {
