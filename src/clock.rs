@@ -43,6 +43,9 @@ pub trait Clock: fmt::Debug + Send + Sync {
 }
 
 /// The operating system's clocks, the default.
+///
+/// On Unix, the monotonic clock is read without the C library where the kernel allows it, so that libfaketime does not
+/// change durations. Tests use a [`ManualClock`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SystemClock {

@@ -311,7 +311,7 @@ impl fmt::Display for DestinationStats {
 /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
 /// tracer.start_span("op").finish();
 /// let report = tracer.flush(Duration::from_secs(1));
-/// if !report.complete || report.stats.dropped.total() > 0 {
+/// if !report.complete || report.stats.dropped.total() + report.dropped_by_others > 0 {
 ///     eprintln!("spans are late or lost: {report}");
 /// }
 /// # Ok::<(), jaeger_client::ConfigError>(())
@@ -328,7 +328,7 @@ pub struct FlushReport {
     pub complete: bool,
     /// The duration of the call.
     pub took: Duration,
-    /// The number of spans that destinations beside the first one have dropped: the accounting is that of the
+    /// The number of spans that destinations other than the first have dropped: the accounting is that of the
     /// first one. [`Tracer::destination_stats`](crate::Tracer::destination_stats) says which and why.
     pub dropped_by_others: u64,
 }

@@ -16,7 +16,7 @@ const DOCUMENTS: [&str; 5] = [
     "integrations/reqwest/README.md",
 ];
 
-/// The begin of a block, and the rest of that line.
+/// The start of a block, and the rest of that line.
 const FENCE: &str = "\n```rust";
 
 /// What is around a block of statements, which may use `?` and `await`.

@@ -184,7 +184,7 @@ fn read(body: &[u8]) -> Result<HashMap<String, usize>, FetchError> {
     }
     let one = |entry: &Value| {
         let key = entry.get("baggageKey").and_then(Value::as_str);
-        // It has 32 bits where servers define it.
+        // Servers define it as a number of 32 bits.
         let length = entry.get("maxValueLength").and_then(Value::as_i64);
         let length = length.and_then(|length| i32::try_from(length).ok());
         match (key, length.map(usize::try_from)) {

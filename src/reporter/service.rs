@@ -89,7 +89,7 @@ impl ReporterService {
         self.counts.iter().map(|counts| counts.read()).collect()
     }
 
-    /// Returns how many spans the destinations beside the first one have dropped.
+    /// Returns how many spans the destinations other than the first have dropped.
     pub(crate) fn dropped_by_others(&self) -> u64 {
         self.counts.iter().skip(1).map(|counts| counts.read().dropped.total()).sum()
     }

@@ -50,8 +50,8 @@ impl UnstartedSpan<'_> {
 
 /// A target of a reference: a context, a span, or perhaps nothing.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not the parent of a span",
-    note = "a parent is a `&Span`, a `&OwnedSpan`, a `SpanContext`, or an `Option` of one of them",
+    message = "`{Self}` cannot be the parent of a span",
+    note = "a parent is a `&Span`, a `&OwnedSpan`, a `SpanContext`, a `&SpanContext`, or an `Option` of one of them",
     note = "pass a context that was extracted as `tracer.extract(&headers).ok()`"
 )]
 pub trait Parent: Sized {

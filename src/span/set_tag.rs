@@ -103,7 +103,7 @@ impl Span {
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a type of tag values",
+    message = "`{Self}` cannot be the value of a tag",
     note = "a tag is text, a number, a boolean or bytes, or an `Option` of those",
     note = "convert other types: `value.to_string()` or `format!(\"{{value:?}}\")`, and for a `Duration` a \
             number whose unit the key says, such as `took.as_millis()`"

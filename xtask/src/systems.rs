@@ -9,7 +9,7 @@ use cargo_metadata::Package;
 use crate::Outcome;
 use crate::members;
 
-/// A system without `fork` and Unix sockets; one whose library is not Linux's; and one of 32 bits.
+/// A system without `fork` and Unix sockets; one whose C library is not Linux's; and one of 32 bits.
 const TARGETS: [&str; 3] =
     ["x86_64-pc-windows-gnu", "x86_64-apple-darwin", "i686-unknown-linux-gnu"];
 
@@ -21,8 +21,10 @@ const NEEDS_C: &str = "tls";
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let wanted = arguments.first().map_or("", String::as_str);
     let published = members::published()?;
+    let mut targets = TARGETS.iter().filter(|target| target.contains(wanted)).peekable();
+    targets.peek().ok_or("no system has that in its name")?;
     let mut failed = false;
-    for target in TARGETS.iter().filter(|target| target.contains(wanted)) {
+    for target in targets {
         match Command::new("rustup").args(["target", "add", target]).output() {
             Ok(output) if output.status.success() => {}
             Ok(output) => {

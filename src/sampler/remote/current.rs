@@ -147,7 +147,8 @@ impl Current {
     }
 }
 
-/// The boundary of a probability that another thread replaces, or of none.
+/// The boundary of the probabilistic sampler in use, which the polling thread replaces; `u64::MAX` while another
+/// sampler is in use.
 #[derive(Debug)]
 struct SharedBoundary(AtomicU64);
 

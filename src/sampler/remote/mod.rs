@@ -42,7 +42,8 @@ use crate::polling::SharedPoller;
 ///
 /// # Cost
 ///
-/// A decision is that of the sampler in use, and one atomic read. The thread sleeps between polls.
+/// A trace that a probability refuses takes one atomic read. Any other decision is that of the sampler in use, and
+/// two locked instructions for the reference to it. The thread sleeps between polls.
 ///
 /// # Source
 ///

@@ -61,7 +61,7 @@ fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Strateg
         number(of, "defaultSamplingProbability")?,
         number(of, "defaultLowerBoundTracesPerSecond")?,
     );
-    // Nothing follows from it, but another type than a number is an error, as in Go.
+    // It is not used, but it must be a number, as in Go.
     number(of, "defaultUpperBoundTracesPerSecond")?;
     let list = match member(of, "perOperationStrategies") {
         None => return Ok(strategies),

@@ -57,7 +57,9 @@ impl NumberedScopes {
     pub fn enter(&self, number: u64, span: &CompactSpan) {
         let span = span.handle().clone();
         let _ = STACK.try_with(|stack| {
-            stack.borrow_mut().push(Entry { owner: self.owner, number, span });
+            if let Ok(mut stack) = stack.try_borrow_mut() {
+                stack.push(Entry { owner: self.owner, number, span });
+            }
         });
     }
 
@@ -66,7 +68,9 @@ impl NumberedScopes {
     pub fn enter_owned(&self, number: u64, span: CompactSpan) {
         let span = span.into_handle();
         let _ = STACK.try_with(|stack| {
-            stack.borrow_mut().push(Entry { owner: self.owner, number, span });
+            if let Ok(mut stack) = stack.try_borrow_mut() {
+                stack.push(Entry { owner: self.owner, number, span });
+            }
         });
     }
 
@@ -74,7 +78,7 @@ impl NumberedScopes {
     #[inline]
     pub fn exit(&self, number: u64) {
         // Dropped after the borrow: the end of its span may report it, and run user callbacks.
-        let ended = STACK.try_with(|stack| stack.borrow_mut().remove(self.owner, number));
+        let ended = STACK.try_with(|stack| stack.try_borrow_mut().ok()?.remove(self.owner, number));
         if let Some(span) = ended.ok().flatten() {
             span.drop_shared();
         }
@@ -85,7 +89,7 @@ impl NumberedScopes {
     #[must_use]
     pub fn innermost(&self) -> Option<u64> {
         let innermost = STACK.try_with(|stack| {
-            let stack = stack.borrow();
+            let stack = stack.try_borrow().ok()?;
             let last = stack.entries.iter().rfind(|entry| entry.owner == self.owner)?;
             Some(last.number)
         });
@@ -111,7 +115,7 @@ impl NumberedScopes {
     #[inline(always)]
     fn with_active<T>(&self, read: impl FnOnce(&RecordHandle) -> T) -> Option<T> {
         let active = STACK.try_with(|stack| {
-            let stack = stack.borrow();
+            let stack = stack.try_borrow().ok()?;
             let last = stack.entries.last().filter(|last| last.owner == self.owner)?;
             Some(read(&last.span))
         });
@@ -122,7 +126,7 @@ impl NumberedScopes {
     pub fn replace(&self, number: u64, span: &CompactSpan) {
         // Dropped after the borrow, as above.
         let _before = STACK.try_with(|stack| {
-            let mut stack = stack.borrow_mut();
+            let Ok(mut stack) = stack.try_borrow_mut() else { return Vec::new() };
             let entered = stack.entries.iter_mut();
             let own = entered.filter(|entry| entry.owner == self.owner && entry.number == number);
             let replace =

@@ -1,7 +1,8 @@
 //! The active span of a thread: the parent of spans that are started without one.
 //!
 //! The spans are in a thread-local stack, changed only by [`Scope`] in synchronous code and by
-//! [`InSpan`](super::InSpan) around every poll. No user callback runs while it is borrowed.
+//! [`InSpan`](super::InSpan) around every poll. No user callback runs while it is borrowed. An allocator may,
+//! where the stack grows: it finds no active span then, and cannot make one active.
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
@@ -123,14 +124,14 @@ pub struct Scope {
 impl Scope {
     pub(in crate::span) fn enter(span: RecordHandle) -> Self {
         let number = STACK.try_with(|stack| {
-            let mut stack = stack.borrow_mut();
+            let mut stack = stack.try_borrow_mut().ok()?;
             let number = stack.next;
             stack.next += 1;
             stack.push(Entry { owner: 0, number, span });
-            number
+            Some(number)
         });
         // A thread that is being torn down has no active span any more.
-        Self { number: number.unwrap_or(u64::MAX), _here: PhantomData }
+        Self { number: number.ok().flatten().unwrap_or(u64::MAX), _here: PhantomData }
     }
 }
 
@@ -138,7 +139,7 @@ impl Drop for Scope {
     fn drop(&mut self) {
         // The entry is dropped after the borrow: the end of its span may report it, and run user
         // callbacks.
-        let _ended = STACK.try_with(|stack| stack.borrow_mut().remove(0, self.number));
+        let _ended = STACK.try_with(|stack| stack.try_borrow_mut().ok()?.remove(0, self.number));
     }
 }
 
@@ -160,7 +161,7 @@ pub(in crate::span) fn with_nearest<T>(
     read: impl FnOnce(&RecordHandle) -> T,
 ) -> Option<T> {
     let nearest = |stack: &RefCell<Stack>| {
-        // Borrowed where the list grows, and an allocator starts a span: that one has no active parent.
+        // It is borrowed while the stack grows: a span that an allocator starts then has no active parent.
         let stack = stack.try_borrow().ok()?;
         // Nearly always it is the last one.
         let Entry { span: last, .. } = stack.entries.last()?;
@@ -178,7 +179,7 @@ pub(in crate::span) fn with_nearest<T>(
 /// outermost first. There are hardly ever any.
 pub(in crate::span) fn active_of_other_tracers() -> Vec<Span> {
     let collect = |stack: &RefCell<Stack>| {
-        let stack = stack.borrow();
+        let Ok(stack) = stack.try_borrow() else { return Vec::new() };
         let mut innermost = stack.entries.iter().rev().take(MAX_DEPTH).map(|entry| &entry.span);
         let Some(first) = innermost.next() else { return Vec::new() };
         let is_of_same_tracer = |one: &RecordHandle, other: &RecordHandle| {

@@ -104,7 +104,7 @@ impl Drop for SpanObservers {
             call_observer(&self.stripe, Callback::SpanObserverDrop, || drop(observer));
         }
         for callback in self.callbacks.get_mut().drain(..) {
-            // Added when the end no longer looked for callbacks.
+            // It was added after the end had taken the callbacks.
             self.stripe.report_misuse("on_finish");
             call_observer(&self.stripe, Callback::SpanOnFinish, || drop(callback));
         }

@@ -101,7 +101,7 @@ fn measured_requests(work: &mut Work) {
     repeat(work, BURST);
 }
 
-/// Has that many requests sent by a function that sends a burst, and their spans taken after each.
+/// Sends that many requests in bursts, and flushes the tracer after each burst.
 fn in_bursts(requests: u64, flush: &dyn Fn() -> Outcome, mut burst: impl FnMut()) -> Outcome {
     (0..requests / BURST).try_for_each(|_| {
         burst();
