@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::scope::{Entry, STACK, is_innermost_of};
+use super::scope::{Entry, change_stack, is_innermost_of, read_stack};
 use crate::span::compact::CompactSpan;
 use crate::span::context::SpanContext;
 use crate::span::reference::{Parent, ReferenceSink};
@@ -56,30 +56,21 @@ impl NumberedScopes {
     #[inline(always)]
     pub fn enter(&self, number: u64, span: &CompactSpan) {
         let span = span.handle().clone();
-        let _ = STACK.try_with(|stack| {
-            if let Ok(mut stack) = stack.try_borrow_mut() {
-                stack.push(Entry { owner: self.owner, number, span });
-            }
-        });
+        change_stack(|stack| stack.push(Entry { owner: self.owner, number, span }));
     }
 
     /// Does the same with a handle that is given away.
     #[inline(never)]
     pub fn enter_owned(&self, number: u64, span: CompactSpan) {
         let span = span.into_handle();
-        let _ = STACK.try_with(|stack| {
-            if let Ok(mut stack) = stack.try_borrow_mut() {
-                stack.push(Entry { owner: self.owner, number, span });
-            }
-        });
+        change_stack(|stack| stack.push(Entry { owner: self.owner, number, span }));
     }
 
     /// Undoes the last [`enter`](Self::enter) of a number on this thread. Numbers may exit in any order.
     #[inline]
     pub fn exit(&self, number: u64) {
-        // Dropped after the borrow: the end of its span may report it, and run user callbacks.
-        let ended = STACK.try_with(|stack| stack.try_borrow_mut().ok()?.remove(self.owner, number));
-        if let Some(span) = ended.ok().flatten() {
+        let ended = change_stack(|stack| stack.remove(self.owner, number));
+        if let Some(span) = ended.flatten() {
             span.drop_shared();
         }
     }
@@ -88,12 +79,10 @@ impl NumberedScopes {
     #[inline]
     #[must_use]
     pub fn innermost(&self) -> Option<u64> {
-        let innermost = STACK.try_with(|stack| {
-            let stack = stack.try_borrow().ok()?;
+        read_stack(|stack| {
             let last = stack.entries.iter().rfind(|entry| entry.owner == self.owner)?;
             Some(last.number)
-        });
-        innermost.ok().flatten()
+        })
     }
 
     /// Returns whether the span of the number that was entered last is the active one of this thread: none
@@ -114,19 +103,15 @@ impl NumberedScopes {
 
     #[inline(always)]
     fn with_active<T>(&self, read: impl FnOnce(&RecordHandle) -> T) -> Option<T> {
-        let active = STACK.try_with(|stack| {
-            let stack = stack.try_borrow().ok()?;
+        read_stack(|stack| {
             let last = stack.entries.last().filter(|last| last.owner == self.owner)?;
             Some(read(&last.span))
-        });
-        active.ok().flatten()
+        })
     }
 
     /// Makes another span the active one wherever this thread has entered a number.
     pub fn replace(&self, number: u64, span: &CompactSpan) {
-        // Dropped after the borrow, as above.
-        let _before = STACK.try_with(|stack| {
-            let Ok(mut stack) = stack.try_borrow_mut() else { return Vec::new() };
+        let _before = change_stack(|stack| {
             let entered = stack.entries.iter_mut();
             let own = entered.filter(|entry| entry.owner == self.owner && entry.number == number);
             let replace =

@@ -63,10 +63,23 @@ fn set_innermost_owner(owner: Option<usize>) {
 }
 
 thread_local! {
-    pub(super) static STACK: RefCell<Stack> = const { RefCell::new(Stack { entries: Vec::new(), next: 0 }) };
+    static STACK: RefCell<Stack> = const { RefCell::new(Stack { entries: Vec::new(), next: 0 }) };
     /// The owner of the last entry and 1; 0 if there are none. Without a destructor it is available at once,
     /// for every span that is started.
     static INNERMOST_OWNER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Reads the stack of this thread. `None` where the thread is being torn down, or an allocator reads it while it grows.
+#[inline(always)]
+pub(super) fn read_stack<T>(read: impl FnOnce(&Stack) -> Option<T>) -> Option<T> {
+    STACK.try_with(|stack| read(&*stack.try_borrow().ok()?)).ok().flatten()
+}
+
+/// Changes the stack of this thread, where it can be read. What is removed must be returned: the end of its span may
+/// run user callbacks.
+#[inline(always)]
+pub(super) fn change_stack<T>(change: impl FnOnce(&mut Stack) -> T) -> Option<T> {
+    STACK.try_with(|stack| Some(change(&mut *stack.try_borrow_mut().ok()?))).ok().flatten()
 }
 
 /// Returns whether any span is active on this thread.
@@ -123,23 +136,19 @@ pub struct Scope {
 
 impl Scope {
     pub(in crate::span) fn enter(span: RecordHandle) -> Self {
-        let number = STACK.try_with(|stack| {
-            let mut stack = stack.try_borrow_mut().ok()?;
+        let number = change_stack(|stack| {
             let number = stack.next;
             stack.next += 1;
             stack.push(Entry { owner: 0, number, span });
-            Some(number)
+            number
         });
-        // A thread that is being torn down has no active span any more.
-        Self { number: number.ok().flatten().unwrap_or(u64::MAX), _here: PhantomData }
+        Self { number: number.unwrap_or(u64::MAX), _here: PhantomData }
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        // The entry is dropped after the borrow: the end of its span may report it, and run user
-        // callbacks.
-        let _ended = STACK.try_with(|stack| stack.try_borrow_mut().ok()?.remove(0, self.number));
+        let _ended = change_stack(|stack| stack.remove(0, self.number));
     }
 }
 
@@ -160,9 +169,7 @@ pub(in crate::span) fn with_nearest<T>(
     is_wanted: impl Fn(&RecordHandle) -> bool,
     read: impl FnOnce(&RecordHandle) -> T,
 ) -> Option<T> {
-    let nearest = |stack: &RefCell<Stack>| {
-        // It is borrowed while the stack grows: a span that an allocator starts then has no active parent.
-        let stack = stack.try_borrow().ok()?;
+    read_stack(|stack| {
         // Nearly always it is the last one.
         let Entry { span: last, .. } = stack.entries.last()?;
         if is_wanted(last) {
@@ -171,17 +178,15 @@ pub(in crate::span) fn with_nearest<T>(
         let mut innermost =
             stack.entries.iter().rev().take(MAX_DEPTH).skip(1).map(|entry| &entry.span);
         innermost.find(|span| is_wanted(span)).map(read)
-    };
-    STACK.try_with(nearest).ok().flatten()
+    })
 }
 
 /// Returns the active spans of tracers other than the innermost one's, the nearest of each,
 /// outermost first. There are hardly ever any.
 pub(in crate::span) fn active_of_other_tracers() -> Vec<Span> {
-    let collect = |stack: &RefCell<Stack>| {
-        let Ok(stack) = stack.try_borrow() else { return Vec::new() };
+    let collect = |stack: &Stack| {
         let mut innermost = stack.entries.iter().rev().take(MAX_DEPTH).map(|entry| &entry.span);
-        let Some(first) = innermost.next() else { return Vec::new() };
+        let first = innermost.next()?;
         let is_of_same_tracer = |one: &RecordHandle, other: &RecordHandle| {
             let stripe = other.get().and_then(|record| record.stripe.as_ref());
             stripe.is_some_and(|stripe| one.belongs_to(stripe))
@@ -192,9 +197,9 @@ pub(in crate::span) fn active_of_other_tracers() -> Vec<Span> {
                 others.push(span);
             }
         }
-        others.into_iter().rev().map(RecordHandle::to_span).collect()
+        Some(others.into_iter().rev().map(RecordHandle::to_span).collect())
     };
-    STACK.try_with(collect).unwrap_or_default()
+    read_stack(collect).unwrap_or_default()
 }
 
 /// The maximum search depth: the stack is as deep as the application nests, and is searched for
