@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::active::{self, Scope};
-use super::builder::SpanBuilder;
 use super::context::{AsSpanContext, SpanContext};
 use super::lifecycle::{child, deferred};
 use super::observer;
@@ -86,22 +85,7 @@ impl Span {
     /// query();
     /// ```
     pub fn child(&self, operation: impl Into<Cow<'static, str>>) -> Self {
-        let name = operation.into();
-        if let Some(record) = self.existing_record()
-            && let Some(stripe) = &record.stripe
-            && child::is_on_fast_path(stripe, record)
-        {
-            return child::start_as(stripe, name, record, |span| span);
-        }
-        self.child_by_builder(name)
-    }
-
-    #[inline(never)]
-    fn child_by_builder(&self, name: Cow<'static, str>) -> Self {
-        match self.stripe() {
-            Some(stripe) => SpanBuilder::new(stripe, name).child_of(self).start(),
-            None => Self::none(),
-        }
+        child::start_child(self, operation.into(), |span| span)
     }
 
     /// Renames the span.

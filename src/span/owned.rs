@@ -286,22 +286,7 @@ impl OwnedSpan {
 
     /// Starts a child of this span, by the same tracer.
     pub fn child(&self, operation: impl Into<Cow<'static, str>>) -> Self {
-        let name = operation.into();
-        if let Some(record) = self.span.existing_record()
-            && let Some(stripe) = &record.stripe
-            && child::is_on_fast_path(stripe, record)
-        {
-            return child::start_as(stripe, name, record, Self::new);
-        }
-        self.child_by_builder(name)
-    }
-
-    #[inline(never)]
-    fn child_by_builder(&self, name: Cow<'static, str>) -> Self {
-        match self.span.stripe() {
-            Some(stripe) => SpanBuilder::new(stripe, name).child_of(self).start_owned(),
-            None => Self::none(),
-        }
+        child::start_child(&self.span, operation.into(), Self::new)
     }
 
     /// Returns the context: the part that is propagated to children and other processes.
