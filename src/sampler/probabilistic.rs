@@ -112,8 +112,14 @@ impl ProbabilisticSampler {
     #[inline]
     #[must_use]
     pub fn is_sampled(&self, trace_id: TraceId) -> bool {
-        self.boundary >= trace_id.low() & ID_MASK
+        is_within(self.boundary, trace_id)
     }
+}
+
+/// Returns whether the low bits of a trace id are at most the boundary.
+#[inline]
+pub(super) const fn is_within(boundary: u64, trace_id: TraceId) -> bool {
+    boundary >= trace_id.low() & ID_MASK
 }
 
 impl Sampler for ProbabilisticSampler {
@@ -144,7 +150,7 @@ pub(super) fn build(params: &SamplerParams<'_>) -> Result<Box<dyn Sampler>, Conf
 const MAX_ID_PLUS_ONE: f64 = 9_223_372_036_854_775_808.0;
 
 /// The bits of an id that decide.
-pub(super) const ID_MASK: u64 = u64::MAX >> 1;
+const ID_MASK: u64 = u64::MAX >> 1;
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ use crate::id::TraceId;
 use crate::panics;
 use crate::polling::PollResult;
 use crate::polling::Poller;
-use crate::sampler::probabilistic::ID_MASK;
+use crate::sampler::probabilistic::is_within;
 use crate::sampler::{
     Decision, Fetch, FetchOutcome, GuardedSampler, PerOperationSampler, ProbabilisticSampler,
     RateLimitingSampler, RemoteCounts, RemoteStatus, Sampler, SamplerHost, SamplerStatus,
@@ -170,7 +170,7 @@ impl SharedBoundary {
     /// Returns whether the trace id alone says that the trace is not sampled.
     #[inline]
     fn refuses(&self, trace_id: TraceId) -> bool {
-        self.0.load(Ordering::Acquire) < trace_id.low() & ID_MASK
+        !is_within(self.0.load(Ordering::Acquire), trace_id)
     }
 }
 
