@@ -1,5 +1,8 @@
 //! Builds and runs the demos.
 
+#[path = "../../xtask/src/package_variables.rs"]
+mod package_variables;
+
 use std::env;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
@@ -12,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use self::package_variables::remove_package_variables;
 use crate::command;
 use crate::opt_in::{self, StepResult};
 
@@ -56,14 +60,7 @@ pub fn programs<const N: usize>(names: [&str; N]) -> StepResult<[PathBuf; N]> {
     cargo.args(names.iter().flat_map(|name| ["--bin", name]));
     cargo.args(["--message-format", "json-render-diagnostics"]);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    // Those of the test's package, which cargo has set: `ring` is compiled again, and all that depends on it, where
-    // they differ from those of the last build.
-    for (name, _) in env::vars_os() {
-        let bytes = name.as_encoded_bytes();
-        if bytes.starts_with(b"CARGO_PKG_") || bytes.starts_with(b"CARGO_MANIFEST_") {
-            cargo.env_remove(name);
-        }
-    }
+    remove_package_variables(&mut cargo);
     let reported = command::output(&mut cargo, BUILD_LIMIT)?;
     let messages: Vec<Value> =
         reported.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

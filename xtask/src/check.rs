@@ -8,7 +8,8 @@ use std::time::Instant;
 use cargo_metadata::Package;
 
 use crate::Outcome;
-use crate::members::published;
+use crate::members::{features, libraries, published};
+use crate::package_variables::remove_package_variables;
 use crate::tools::{self, DENY, EXTERNAL_TYPES, HACK, TYPOS};
 
 /// Runs the steps whose name contains an argument, or all. Steps whose name contains an argument after
@@ -116,14 +117,7 @@ impl Step {
     fn command(&self) -> Outcome<Command> {
         let mut command = Command::new(self.program.installed()?);
         command.args(&self.arguments).envs(self.environment);
-        // Those of this program, which cargo has set: `ring` is compiled again, and all that depends on it, where
-        // they differ from those of the last build.
-        for (name, _) in std::env::vars_os() {
-            let bytes = name.as_encoded_bytes();
-            if bytes.starts_with(b"CARGO_PKG_") || bytes.starts_with(b"CARGO_MANIFEST_") {
-                command.env_remove(name);
-            }
-        }
+        remove_package_variables(&mut command);
         if self.schedule == Schedule::Parallel {
             let target =
                 std::path::absolute(tools::target_folder(Path::new("target")))?.join("parallel");
@@ -208,8 +202,7 @@ fn steps(published: &[Package]) -> Vec<Step> {
         "lowest-versions",
     );
     add(Schedule::Parallel, "other systems", Program::Xtask, "other-systems");
-    let is_library = |package: &&Package| package.targets.iter().any(|target| target.is_lib());
-    for package in published.iter().filter(is_library) {
+    for package in libraries(published) {
         let name = format!("public types: {}", package.name);
         let path = &package.manifest_path;
         let check = format!("check-external-types --all-features --manifest-path {path}");
@@ -239,11 +232,6 @@ fn steps(published: &[Package]) -> Vec<Step> {
         }
     }
     steps
-}
-
-/// The features of a package that a user can name, without `default`.
-fn features(package: &Package) -> impl Iterator<Item = &str> {
-    package.features.keys().map(String::as_str).filter(|name| *name != "default")
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod features;
 mod flood;
 mod lowest;
 mod members;
+mod package_variables;
 mod process;
 mod sink;
 mod systems;

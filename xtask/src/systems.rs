@@ -47,15 +47,13 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 fn check(published: &[Package], target: &str) -> Vec<String> {
     let mut arguments = ["check", "--lib", "--target", target].map(str::to_owned).to_vec();
     let mut features = Vec::new();
-    let is_library = |package: &&Package| package.targets.iter().any(|target| target.is_lib());
-    for package in published.iter().filter(is_library) {
+    for package in members::libraries(published) {
         arguments.extend(["--package".to_owned(), package.name.to_string()]);
-        for (name, enabled) in &package.features {
-            if name != "default" && name != NEEDS_C && !enabled.iter().any(|other| other == NEEDS_C)
-            {
-                features.push(format!("{}/{name}", package.name));
-            }
-        }
+        let needs_c = |name: &str| {
+            name == NEEDS_C || package.features[name].iter().any(|enabled| enabled == NEEDS_C)
+        };
+        let names = members::features(package).filter(|name| !needs_c(name));
+        features.extend(names.map(|name| format!("{}/{name}", package.name)));
     }
     arguments.extend(["--features".to_owned(), features.join(",")]);
     arguments
