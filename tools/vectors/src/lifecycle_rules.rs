@@ -114,6 +114,12 @@ fn is_of_spans(at: &Difference, part: &str) -> bool {
     at.is_in("reported_spans") && at.place.split('/').nth(2) == Some(part)
 }
 
+/// What Go's client has injected in the step of the difference.
+fn written(case: &Value, at: &Difference) -> Vec<(String, Value)> {
+    let step = at.step().map(|step| &case["steps"][step]);
+    step.and_then(|step| shown_pairs(step, "result").ok()).unwrap_or_default()
+}
+
 /// A difference in what a decision to sample changes: not in ids, names, references and baggage.
 fn is_of_sampling(at: &Difference) -> bool {
     let parts: Vec<_> = at.place.split('/').collect();
@@ -135,8 +141,7 @@ pub(crate) const RULES: &[Rule] = &[
         at.place.contains("/result/") && written.as_deref() == at.got.as_str()
     }),
     (deviations::WRITTEN_AS_READ, |case, at| {
-        let step = at.step().map(|step| &case["steps"][step]);
-        let written = step.and_then(|step| shown_pairs(step, "result").ok()).unwrap_or_default();
+        let written = written(case, at);
         let bytes = |(key, value)| Some((key, text_bytes(&value).ok()?));
         let written = written.into_iter().filter_map(bytes).collect();
         at.place.contains("/result/") && at.got.is_null() && is_not_all_written(&written)
@@ -144,8 +149,7 @@ pub(crate) const RULES: &[Rule] = &[
     (deviations::FORWARDED_AS_FOUND, |case, at| {
         let names = Names::read(&case["tracer"]).unwrap_or_default();
         let header = at.place.split_once("/result/").map(|(_, header)| header);
-        let step = at.step().map(|step| &case["steps"][step]);
-        let written = step.and_then(|step| shown_pairs(step, "result").ok()).unwrap_or_default();
+        let written = written(case, at);
         let is_zero = |value: &Value| {
             let id = value.as_str().and_then(|text| text.split_once(':'));
             id.is_some_and(|(id, _)| id.bytes().all(|digit| digit == b'0'))

@@ -264,11 +264,8 @@ impl Sender {
             datagrams.push(shown(&message, plugs)?);
         }
         let unsent = script.unsent();
-        if !unsent.is_empty()
-            && let Some(last) =
-                datagrams.pop_if(|last| last["operation_name_lengths"] == json!(unsent))
-        {
-            drop(last);
+        if !unsent.is_empty() {
+            datagrams.pop_if(|last| last["operation_name_lengths"] == json!(unsent));
         }
         Ok(Ok(datagrams))
     }
