@@ -18,6 +18,7 @@ pub(crate) mod strategies;
 pub(crate) mod table;
 pub(crate) mod transport;
 
+use std::fmt;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -75,6 +76,21 @@ impl Observer for StartObserver {
         _options: &StartSpanOptions<'_>,
     ) -> Option<Box<dyn SpanObserver>> {
         None
+    }
+}
+
+/// An observer that follows each span by a clone of what it holds.
+#[derive(Debug)]
+pub(crate) struct FollowedBy<S>(pub(crate) S);
+
+impl<S: SpanObserver + Clone + fmt::Debug + 'static> Observer for FollowedBy<S> {
+    fn on_start_span(
+        &self,
+        _span: &Span,
+        _operation: &str,
+        _options: &StartSpanOptions<'_>,
+    ) -> Option<Box<dyn SpanObserver>> {
+        Some(Box::new(self.0.clone()))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::FollowedBy;
 use jaeger_client::encoding::{SpanView, ValueView};
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{
@@ -337,19 +338,8 @@ fn observers_are_notified_of_a_restarted_span_as_of_one() {
 #[test]
 fn a_span_that_is_restarted_while_another_thread_finishes_it_ends_once() {
     // An observer restarts the span whose end it is notified of.
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     struct Restarts(Notes);
-
-    impl Observer for Restarts {
-        fn on_start_span(
-            &self,
-            _span: &Span,
-            _operation: &str,
-            _options: &StartSpanOptions<'_>,
-        ) -> Option<Box<dyn SpanObserver>> {
-            Some(Box::new(Self(self.0.clone())))
-        }
-    }
 
     impl SpanObserver for Restarts {
         fn on_finish(&self, span: &Span, _finish: &SpanFinish) {
@@ -360,7 +350,7 @@ fn a_span_that_is_restarted_while_another_thread_finishes_it_ends_once() {
 
     let notes = Notes::default();
     let (tracer, _closer, reporter) =
-        built(Tracer::builder("svc").observer(Restarts(notes.clone())));
+        built(Tracer::builder("svc").observer(FollowedBy(Restarts(notes.clone()))));
     tracer.start_span("op").finish();
     assert_eq!(notes.take(), ["restarted: false"]);
     let stats = tracer.stats();

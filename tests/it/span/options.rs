@@ -7,12 +7,12 @@ use std::sync::mpsc::{Sender, channel};
 
 use crate::support::read::{Span as Finished, Value, finished};
 use crate::support::transport::limited;
-use crate::support::{SOON, builder};
+use crate::support::{FollowedBy, SOON, builder};
 use jaeger_client::encoding::{BatchView, ENCODINGS, ValueView};
 use jaeger_client::transport::MemoryTransport;
 use jaeger_client::{
-    Closer, Configuration, IdGenerator, InMemoryReporter, Observer, Reporter, Span, SpanContext,
-    SpanId, SpanObserver, SpanOptions, StartSpanOptions, TraceId, Tracer, TransportError,
+    Closer, Configuration, IdGenerator, InMemoryReporter, Reporter, Span, SpanContext, SpanId,
+    SpanObserver, SpanOptions, TraceId, Tracer, TransportError,
 };
 
 fn only(memory: &InMemoryReporter) -> Finished {
@@ -185,26 +185,16 @@ fn truncated_tags_of_the_process_are_marked_too_if_configured() {
 }
 
 /// A sampler that is called for each tag, so that the first tags of a span are held back for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Watches;
-
-impl Observer for Watches {
-    fn on_start_span(
-        &self,
-        _span: &Span,
-        _operation: &str,
-        _options: &StartSpanOptions<'_>,
-    ) -> Option<Box<dyn SpanObserver>> {
-        Some(Box::new(Self))
-    }
-}
 
 impl SpanObserver for Watches {}
 
 #[test]
 fn observers_neither_hide_the_servers_side_nor_the_cut_of_a_tag() {
     let memory = InMemoryReporter::new();
-    let builder = builder().observer(Watches).in_memory(&memory).mark_truncated_tags(true);
+    let builder =
+        builder().observer(FollowedBy(Watches)).in_memory(&memory).mark_truncated_tags(true);
     let (tracer, _closer) = builder.zipkin_shared_rpc_span(true).build().unwrap();
     let remote = SpanContext::new(TraceId::new(0, 8), SpanId::new(9), SpanId::new(10), 1);
     let span = tracer.span("op").tag("long", "x".repeat(300)).tag("span.kind", "server");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::support::{StartObserver, builder};
+use crate::support::{FollowedBy, StartObserver, builder};
 use jaeger_client::encoding::ValueView;
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
@@ -15,9 +15,8 @@ use jaeger_client::sampler::{
     SamplingParameters, TagMatchingSampler,
 };
 use jaeger_client::{
-    CompactSpan, IdGenerator, InMemoryReporter, ManualClock, Observer, PreparedSpan, Span,
-    SpanContext, SpanObserver, StartSpanOptions, Stats, TagValue, TailSamplingConfig, Tracer,
-    TracerBuilder,
+    CompactSpan, IdGenerator, InMemoryReporter, ManualClock, PreparedSpan, Span, SpanContext,
+    SpanObserver, Stats, TagValue, TailSamplingConfig, Tracer, TracerBuilder,
 };
 
 fn started(stats: &Stats) -> (u64, u64, u64) {
@@ -210,19 +209,8 @@ fn a_span_is_started_in_the_place_of_one_that_is_not_finished() {
 }
 
 /// Stores the names that a span is given after its start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 struct Renamed(Arc<Mutex<Vec<String>>>);
-
-impl Observer for Renamed {
-    fn on_start_span(
-        &self,
-        _span: &Span,
-        _operation: &str,
-        _options: &StartSpanOptions<'_>,
-    ) -> Option<Box<dyn SpanObserver>> {
-        Some(Box::new(Self(Arc::clone(&self.0))))
-    }
-}
 
 impl SpanObserver for Renamed {
     fn on_set_operation_name(&self, span: &Span, name: &str) {
@@ -236,7 +224,7 @@ fn an_observer_learns_of_the_name_of_a_span_that_is_started_in_place_if_it_is_an
     for (name, expected) in [("second", vec!["second"]), ("first", vec![])] {
         let names = Arc::default();
         let builder = builder().sampler(ConstSampler::new(false)).null_reporter();
-        let builder = builder.observer(Renamed(Arc::clone(&names)));
+        let builder = builder.observer(FollowedBy(Renamed(Arc::clone(&names))));
         let (tracer, _closer) = builder.build().unwrap();
         let (first, retained) = tracer.prepare_span("first").start_retaining();
         let mut retained = retained.unwrap();

@@ -2,11 +2,11 @@
 
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{
-    InMemoryReporter, Observer, Span, SpanBuilder, SpanObserver, StartSpanOptions, Stats, TagValue,
-    TailSamplingConfig, TracerBuilder,
+    InMemoryReporter, Span, SpanBuilder, SpanObserver, Stats, TagValue, TailSamplingConfig,
+    TracerBuilder,
 };
 
-use crate::support::{SOON, builder};
+use crate::support::{FollowedBy, SOON, builder};
 
 type Tag = (&'static str, TagValue<'static>);
 
@@ -33,19 +33,8 @@ fn lists() -> Vec<(&'static str, Vec<Tag>)> {
     ]
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Tagging;
-
-impl Observer for Tagging {
-    fn on_start_span(
-        &self,
-        _span: &Span,
-        _operation: &str,
-        _options: &StartSpanOptions<'_>,
-    ) -> Option<Box<dyn SpanObserver>> {
-        Some(Box::new(Self))
-    }
-}
 
 impl SpanObserver for Tagging {
     fn on_set_tag(&self, span: &Span, key: &str, _value: TagValue<'_>) {
@@ -60,7 +49,7 @@ type Way = (&'static str, fn() -> TracerBuilder);
 const TRACERS: [Way; 5] = [
     ("sampled", builder),
     ("not sampled", || builder().sampler(ConstSampler::new(false))),
-    ("observed", || builder().observer(Tagging)),
+    ("observed", || builder().observer(FollowedBy(Tagging))),
     ("tail", || {
         builder().sampler(ConstSampler::new(false)).tail_sampling(TailSamplingConfig::default())
     }),

@@ -8,13 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::support::read::{Value, finished};
 use crate::support::transport::{By, Taken, limited};
-use crate::support::{SOON, Seeded, builder, edge_cases, memory_logger, storable};
+use crate::support::{FollowedBy, SOON, Seeded, builder, edge_cases, memory_logger, storable};
 use jaeger_client::encoding::{BatchView, ENCODINGS};
 use jaeger_client::transport::Sent;
 use jaeger_client::{
     AgentProtocol, ConfigError, FinishOptions, InMemoryReporter, LogRecord, Logger, ManualClock,
-    NullLogger, Observer, OwnedTagValue, Reporter, Span, SpanFinish, SpanObserver,
-    StartSpanOptions, Tracer, TransportError,
+    NullLogger, OwnedTagValue, Reporter, Span, SpanFinish, SpanObserver, Tracer, TransportError,
 };
 use proptest::prelude::*;
 
@@ -208,17 +207,6 @@ fn a_clock_before_1970_is_reported_and_its_spans_begin_in_1970() {
 #[derive(Clone, Debug, Default)]
 struct ObservedDurations(Arc<Mutex<Vec<Duration>>>);
 
-impl Observer for ObservedDurations {
-    fn on_start_span(
-        &self,
-        _span: &Span,
-        _operation: &str,
-        _options: &StartSpanOptions<'_>,
-    ) -> Option<Box<dyn SpanObserver>> {
-        Some(Box::new(self.clone()))
-    }
-}
-
 impl SpanObserver for ObservedDurations {
     fn on_finish(&self, _span: &Span, finish: &SpanFinish) {
         self.0.lock().unwrap().push(finish.duration);
@@ -229,7 +217,7 @@ impl SpanObserver for ObservedDurations {
 fn a_span_takes_a_microsecond_at_least_and_observers_get_the_exact_duration() {
     let (memory, clock) = (InMemoryReporter::new(), Arc::new(ManualClock::new()));
     let observed = ObservedDurations::default();
-    let builder = builder().clock(Arc::clone(&clock)).observer(observed.clone());
+    let builder = builder().clock(Arc::clone(&clock)).observer(FollowedBy(observed.clone()));
     let (tracer, _closer) = builder.in_memory(&memory).build().unwrap();
     for nanos in [0, 300, 999, 1_000, 1_999, 2_000] {
         let span = tracer.start_span("op");
